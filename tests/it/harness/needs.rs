@@ -1,0 +1,81 @@
+//! What a test needs and a machine may not have. A test that cannot run says so aloud, so that nobody takes it for passed:
+//!
+//! ```ignore
+//! if let Err(reason) = needs::root().and_then(|()| needs::program("strace")) {
+//!     return skip(&reason);
+//! }
+//! ```
+
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// Prints `SKIPPED <test>: <reason>` to standard error (past libtest's capture) and appends it to the file that the
+/// environment variable `SKIPPED_LOG` names, so that it can be shown and counted.
+pub(crate) fn skip(reason: &str) {
+    let thread = std::thread::current();
+    // libtest names the thread after the test, except where it runs all of them on the main thread.
+    let line = format!("SKIPPED {}: {reason}\n", thread.name().unwrap_or("(unnamed)"));
+    // One write each, so that lines of parallel tests do not mix.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("SKIPPED_LOG") {
+        let mut log = File::options()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .expect("SKIPPED_LOG can be written");
+        log.write_all(line.as_bytes()).expect("SKIPPED_LOG can be written");
+    }
+}
+
+/// Needs uid 0 (to become other users, to mount, to write to `/proc`).
+pub(crate) fn root() -> Result<(), String> {
+    if nix::unistd::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err("needs root".to_owned())
+    }
+}
+
+/// Needs this program in the PATH or in the administrator's directories.
+pub(crate) fn program(name: &str) -> Result<(), String> {
+    find_program(name).map(drop).ok_or_else(|| format!("needs {name}"))
+}
+
+/// Where this program is, in the PATH or in the administrator's directories (where Debian keeps most daemons).
+pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let administrative = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(administrative)
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file())
+}
+
+/// Needs `unshare` with these options to work here, as `&["--mount"]` or `&["--pid", "--fork", "--mount-proc"]`.
+pub(crate) fn unshare(options: &[&str]) -> Result<(), String> {
+    let run = Command::new("unshare")
+        .args(options)
+        .arg("true")
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    match run {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err(format!("needs unshare {}", options.join(" "))),
+    }
+}
+
+/// Needs to trace: strace, and the right to use it (containers often deny ptrace).
+pub(crate) fn strace() -> Result<(), String> {
+    program("strace")?;
+    let run = Command::new("strace")
+        .args(["-o", "/dev/null", "true"])
+        .stderr(Stdio::null())
+        .status();
+    match run {
+        Ok(status) if status.success() => Ok(()),
+        _ => Err("needs strace to be allowed".to_owned()),
+    }
+}
