@@ -1,162 +1,495 @@
-//! Command line and environment to [`Options`].
+//! Command line to [`Options`].
+
+use core::ffi::CStr;
 
 use crate::decimal;
-use crate::failure::Reason;
-use crate::signal::Rewrites;
-use crate::sys::{Arguments, Text};
+use crate::failure::{INVALID, MISSING, UNKNOWN};
+use crate::signal::{self, Rewrites};
+use crate::sys::{self, Arguments, Outcome, Text};
 
-/// What `-h` prints.
-pub const HELP: &str = "\
-usage: pidproxy [options] [--] pid-file [command [argument...]]
--E PATH    run PATH when the daemon is gone
--G GROUP   run the command as this group
--H         after TERM, also send HUP
--U USER[:GROUP]  run the command as this user
--a         accept a daemon that is not trusted
--e CODE    exit with 0 instead of CODE
--f         remove an old pid file first
--g         signal the whole process group
+/// What is shown, from the end on that is asked for: the version as engines want to hear it of an init, the version, and
+/// the help.
+const SHOWN_TEXT: &[u8] = concat!(
+    "tini version ",
+    "pidproxy ",
+    env!("CARGO_PKG_VERSION"),
+    "\n",
+    "\
+pidproxy [options] [--] pid-file|- [command...]
+-E PATH hook
+-G GROUP
+-H add HUP
+-U USER[:GROUP]
+-a any file
+-e CODE is 0
+-f rm file
+-g the group
 -h, --help
--r FROM=TO send signal TO for FROM; 0: none
--t         allow -U and -G on a terminal
--v         say what happens
+-p SIGNAL
+-r FROM=TO
+-t tty ok
+-v verbose
 -V, --version
--w SECONDS wait for the pid file (10)
-";
+-w SECONDS
+-x exec
+"
+)
+.as_bytes();
 
-/// What `-V` prints.
-pub const VERSION: &str = concat!("pidproxy ", env!("CARGO_PKG_VERSION"), "\n");
+/// That without what is for engines, and both versions by themselves.
+const HELP: &[u8] = SHOWN_TEXT.split_at("tini version ".len()).1;
+const INIT_VERSION: &[u8] = SHOWN_TEXT.split_at(SHOWN_TEXT.len() - HELP.len() + VERSION.len()).0;
+const VERSION: &[u8] = HELP.split_at("pidproxy \n".len() + env!("CARGO_PKG_VERSION").len()).0;
 
 /// The longest wait: its milliseconds are still a 32-bit number.
 const SECONDS_MOST: u32 = 4_000_000;
 
+/// The options: first what is shown at once, then those with a value (numbers, names, others), then the flags.
+const LETTERS: &CStr = c"hVewGUErpHafgtvx";
+/// The last of each kind.
+const SHOWN: usize = place(b'V');
+const NUMBERS: usize = place(b'w');
+const NAMES: usize = place(b'U');
+const SETTINGS: usize = place(b'p');
+/// Room for the values of those that have one.
+const VALUES: usize = 8;
+
+/// The last four bytes of the name of an init, as a number.
+pub const INIT: u64 = u64::from_be_bytes(*b"\0\0\0\0init");
+
+/// The long options, as numbers.
+const LONG_HELP: u64 = u64::from_be_bytes(*b"\0\0\0\0help");
+const LONG_VERSION: u64 = u64::from_be_bytes(*b"\0version");
+
+/// Where an option's letter stands among them, the first at 1: for one that is not there it does not compile.
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time only")]
+const fn place(letter: u8) -> usize {
+    let mut place = 1;
+    while LETTERS.to_bytes()[place - 1] != letter {
+        place += 1;
+    }
+    place
+}
+
+/// The last eight bytes of a text, as a number.
+#[must_use]
+#[inline(never)]
+pub const fn last_bytes(mut text: Text<'_>) -> u64 {
+    let mut bytes = 0;
+    while !text.is_empty() {
+        bytes = bytes << 8 | text.take() as u64;
+    }
+    bytes
+}
+
+/// Shows the help or the version, and ends the program.
+fn show(place: usize, is_init: bool) -> ! {
+    let shown = match () {
+        () if place < SHOWN => HELP,
+        () if is_init => INIT_VERSION,
+        () => VERSION,
+    };
+    sys::write(sys::STANDARD_OUTPUT, shown);
+    sys::exit(0)
+}
+
 /// What the user asked for.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Options {
-    /// The options without a value, a bit for each letter.
-    letters: u64,
-    /// `-E`: the exit hook.
-    pub hook: Option<Text<'static>>,
-    /// `-U`; a colon ends the name.
-    pub user: Option<Text<'static>>,
-    /// `-G`, or the group behind the colon of `-U`.
-    pub group: Option<Text<'static>>,
+    /// The options that were given, a bit each.
+    given: u32,
     /// `-w`, in seconds.
     pub wait_seconds: u32,
+    /// `-p`.
+    pub parent_death_signal: u32,
+    /// The values of the options that were given.
+    values: [Option<Text<'static>>; VALUES],
     /// `-r`.
     pub rewrites: Rewrites,
     /// `-e`: by exit status, whether it is reported as 0.
-    pub reported_as_success: [bool; 256],
-}
-
-/// What to do, as the command line has it.
-#[derive(Debug)]
-pub enum Request {
-    /// Run, with the options before the operands.
-    Run,
-    /// Print the text, and no more.
-    Print(&'static str),
+    success: [bool; 256],
 }
 
 impl Options {
-    /// The options of a command line without any.
-    pub const DEFAULT: Self = Self {
-        letters: 0,
-        hook: None,
-        user: None,
-        group: None,
-        wait_seconds: 10,
+    /// No options at all, and nothing but zeros in memory.
+    pub const NONE: Self = Self {
+        given: 0,
+        wait_seconds: 0,
+        parent_death_signal: 0,
+        values: [None; VALUES],
         rewrites: Rewrites::NONE,
-        reported_as_success: [false; 256],
+        success: [false; 256],
     };
 
-    const fn bit(letter: u8) -> u64 {
-        1 << (letter & 63)
-    }
-
-    /// Whether an option without a value was given.
+    /// The value of an option, if it was given. The name of a user ends at a colon or at its end.
     #[must_use]
-    pub const fn has(&self, letter: u8) -> bool {
-        self.letters & Self::bit(letter) != 0
+    pub const fn get<const LETTER: u8>(&self) -> Option<Text<'static>> {
+        self.values[const { place(LETTER) % VALUES }]
     }
 
-    /// Reads the options and leaves `arguments` on the first operand. `Err` has the word that is wrong.
-    pub fn read(&mut self, arguments: &mut Arguments) -> Result<Request, (Text<'static>, Reason)> {
-        while let Some(word) = arguments.peek() {
-            let mut letters = word;
+    /// Whether an option was given.
+    #[must_use]
+    pub const fn has<const LETTER: u8>(&self) -> bool {
+        self.given >> const { place(LETTER) } & 1 != 0
+    }
+
+    /// The status to exit with for one that a process ended with (`-e`).
+    #[must_use]
+    #[inline]
+    pub fn report(&self, code: i32) -> i32 {
+        if self.success.get(code.cast_unsigned() as usize % 256) == Some(&true) { 0 } else { code }
+    }
+
+    /// Reads options and leaves `arguments` on the first operand, or on what is wrong. Where help or the version is asked
+    /// for, shows it and ends the program.
+    #[inline(never)]
+    pub fn read(&mut self, arguments: &mut Arguments, is_init: bool) -> Outcome {
+        while let Some(mut letters) = arguments.peek() {
             if letters.take() != b'-' || letters.is_empty() {
                 break;
             }
-            arguments.next();
-            if letters.take_prefix(Text::new(c"-")) {
-                if letters.is_empty() {
+            let mut rest = *arguments;
+            rest.take();
+            if letters.peek() == b'-' {
+                letters.take();
+                // Long options fit into a word. Of what does not it has the last bytes, but none is 0.
+                let name = last_bytes(letters);
+                if name == 0 {
+                    *arguments = rest;
                     break;
                 }
-                let request = if letters.take_prefix(Text::new(c"help")) {
-                    Request::Print(HELP)
-                } else if letters.take_prefix(Text::new(c"version")) {
-                    Request::Print(VERSION)
-                } else {
-                    return Err((word, Reason::UNKNOWN_OPTION));
-                };
-                return if letters.is_empty() {
-                    Ok(request)
-                } else {
-                    Err((word, Reason::UNKNOWN_OPTION))
-                };
+                // Their letters are the first two, and end the program.
+                letters = Text::new(LETTERS);
+                if name != LONG_HELP {
+                    letters.take();
+                    if name != LONG_VERSION {
+                        return UNKNOWN;
+                    }
+                }
             }
             while !letters.is_empty() {
-                let letter = letters.take();
-                match letter {
-                    b'H' | b'a' | b'f' | b'g' | b't' | b'v' => self.letters |= Self::bit(letter),
-                    b'h' => return Ok(Request::Print(HELP)),
-                    b'V' => return Ok(Request::Print(VERSION)),
-                    b'E' | b'G' | b'U' | b'e' | b'r' | b'w' => {
-                        let attached = Some(letters).filter(|letters| !letters.is_empty());
-                        let value = attached.or_else(|| arguments.next()).ok_or((word, Reason::MISSING))?;
-                        self.take_value(letter, value).map_err(|reason| (value, reason))?;
-                        break;
+                let Some(found) = Text::new(LETTERS).find(letters.take()) else { return UNKNOWN };
+                let place = found.distance_from(Text::new(LETTERS));
+                self.given |= 1 << place;
+                if place > SETTINGS {
+                    continue;
+                }
+                if place <= SHOWN {
+                    show(place, is_init);
+                }
+                let mut value = letters;
+                if value.is_empty() {
+                    value = match rest.peek() {
+                        Some(word) if !word.is_empty() => word,
+                        _ => return MISSING,
+                    };
+                    *arguments = rest;
+                    rest.take();
+                }
+                if !self.set(place, value) {
+                    return INVALID;
+                }
+                break;
+            }
+            *arguments = rest;
+        }
+        Outcome::OK
+    }
+
+    /// Notes one option; false where the value is none that it can have.
+    #[inline]
+    fn set(&mut self, place: usize, value: Text<'static>) -> bool {
+        if let Some(slot) = self.values.get_mut(place) {
+            *slot = Some(value);
+        }
+        if place <= NUMBERS {
+            let (number, rest) = decimal::parse(value);
+            if !rest.is_empty() {
+                return false;
+            }
+            if place == const { self::place(b'w') } {
+                self.wait_seconds = number;
+                return number <= SECONDS_MOST;
+            }
+            let Some(success) = self.success.get_mut(number as usize) else { return false };
+            *success = true;
+            return true;
+        }
+        if place <= NAMES {
+            let group = if place == const { self::place(b'G') } { Some(value) } else { value.find(b':') };
+            let Some(group) = group else { return true };
+            self.put(const { self::place(b'G') }, group);
+            return !group.is_empty() && group.find(b':').is_none();
+        }
+        if place == const { self::place(b'E') } {
+            return true;
+        }
+        let (signal, rest) = signal::parse(value);
+        if signal.wrapping_sub(1) > 63 {
+            return false;
+        }
+        if place == const { self::place(b'r') } {
+            return self.rewrites.add(signal, rest);
+        }
+        self.parent_death_signal = signal;
+        rest.is_empty()
+    }
+
+    fn put(&mut self, place: usize, value: Text<'static>) {
+        if let Some(slot) = self.values.get_mut(place % VALUES) {
+            *slot = Some(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::signal::Signal;
+    use crate::sys::Start;
+
+    /// These words as the kernel leaves them behind the program's name.
+    fn arguments<Word: AsRef<str>>(words: &[Word]) -> Arguments {
+        let mut stack = vec![words.len()];
+        for word in words {
+            let word = CString::new(word.as_ref()).unwrap_or_default();
+            let word: &'static CStr = Box::leak(word.into_boxed_c_str());
+            stack.push(word.as_ptr().expose_provenance());
+        }
+        // The nulls of the arguments and of the environment, and the end of the auxiliary vector.
+        stack.extend([0; 4]);
+        #[expect(unsafe_code, reason = "so it is made from the kernel's stack")]
+        // SAFETY: it is laid out as the kernel's, and stays for good.
+        let start = unsafe { Start::new(stack.leak().as_mut_ptr()) };
+        start.arguments
+    }
+
+    /// The bytes of a text up to its end, or to one of these.
+    fn string(mut text: Text<'_>, ends: &[u8]) -> String {
+        let mut bytes = Vec::new();
+        while !text.is_empty() && !ends.contains(&text.peek()) {
+            bytes.push(text.take());
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What was read, as options in a fixed order; nothing where it was refused. And the word that is next.
+    fn read<Word: AsRef<str>>(words: &[Word]) -> (Option<String>, Option<String>) {
+        let mut options = Options::NONE;
+        let mut arguments = self::arguments(words);
+        let outcome = options.read(&mut arguments, false);
+        let next = arguments.peek().map(|word| string(word, b""));
+        ((!outcome.is_failure()).then(|| shown(&options)), next)
+    }
+
+    fn shown(options: &Options) -> String {
+        let mut shown = String::new();
+        let flags = [
+            (options.has::<b'H'>(), 'H'),
+            (options.has::<b'a'>(), 'a'),
+            (options.has::<b'f'>(), 'f'),
+            (options.has::<b'g'>(), 'g'),
+            (options.has::<b't'>(), 't'),
+            (options.has::<b'v'>(), 'v'),
+        ];
+        shown.extend(flags.iter().filter(|(is_given, _)| *is_given).map(|(_, letter)| letter));
+        let values = [('E', options.get::<b'E'>()), ('G', options.get::<b'G'>()), ('U', options.get::<b'U'>())];
+        for (letter, value) in values {
+            if let Some(value) = value {
+                let ends: &[u8] = if letter == 'E' { b"" } else { b":" };
+                let _ = write!(shown, " {letter}{}", string(value, ends));
+            }
+        }
+        if options.has::<b'w'>() {
+            let _ = write!(shown, " w{}", options.wait_seconds);
+        }
+        for code in (1..=255).filter(|code| options.report(*code) != *code) {
+            let _ = write!(shown, " e{code}");
+        }
+        for signal in (1..=64).filter_map(Signal::new) {
+            let (from, to) = (signal.number(), options.rewrites.apply(signal).map_or(0, Signal::number));
+            if from != to {
+                let _ = write!(shown, " r{from}={to}");
+            }
+        }
+        shown
+    }
+
+    #[test]
+    fn options_end_at_the_first_operand() {
+        for (words, expected, next) in [
+            (&[][..], "", None),
+            (&["pid"], "", Some("pid")),
+            (&["pid", "-v"], "", Some("pid")),
+            (&["-"], "", Some("-")),
+            (&["-v", "-", "sh"], "v", Some("-")),
+            (&["--"], "", None),
+            (&["--", "-v"], "", Some("-v")),
+            (&["-v", "--", "--", "x"], "v", Some("--")),
+            (&["", "-v"], "", Some("")),
+        ] {
+            assert_eq!(read(words), (Some(expected.to_owned()), next.map(str::to_owned)), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn values_are_attached_or_the_next_word() {
+        for (words, expected) in [
+            (&["-vtgfaH"][..], "Hafgtv"),
+            (&["-v", "-v"], "v"),
+            (&["-w0"], " w0"),
+            (&["-w", "4000000"], " w4000000"),
+            (&["-w1", "-w", "007"], " w7"),
+            (&["-e1", "-e", "255", "-e0"], " e1 e255"),
+            (&["-r1=2", "-r", "TERM:0"], " r1=2 r15=0"),
+            (&["-E", "-v"], " E-v"),
+            (&["-E", "--"], " E--"),
+            (&["-E-"], " E-"),
+            (&["-vEv"], "v Ev"),
+            (&["-vfEhook", "-g"], "fgv Ehook"),
+            (&["-U", "anna"], " Uanna"),
+            (&["-Uanna:staff"], " Gstaff Uanna"),
+            (&["-Uanna:staff", "-G0"], " G0 Uanna"),
+            (&["-G", "0", "-Uanna:staff"], " Gstaff Uanna"),
+            (&["-G", "0", "-Uanna"], " G0 Uanna"),
+            (&["-U", "0:0"], " G0 U0"),
+        ] {
+            let words: Vec<&str> = words.iter().copied().chain(["pid"]).collect();
+            assert_eq!(read(&words), (Some(expected.to_owned()), Some("pid".to_owned())), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_what_is_next() {
+        for (words, wrong) in [
+            (&["-v", "-z", "pid"][..], "-z"),
+            (&["-vz", "pid"], "-vz"),
+            (&["-v-", "pid"], "-v-"),
+            (&["---", "pid"], "---"),
+            (&["--verbose", "pid"], "--verbose"),
+            (&["--hel", "pid"], "--hel"),
+            (&["--helpp", "pid"], "--helpp"),
+            (&["--versions", "pid"], "--versions"),
+            (&["--HELP", "pid"], "--HELP"),
+            (&["--xxxxxxxxversion", "pid"], "--xxxxxxxxversion"),
+            (&["-w", "x", "pid"], "x"),
+            (&["-wx", "pid"], "-wx"),
+            (&["-w", "-1", "pid"], "-1"),
+            (&["-w", "1s", "pid"], "1s"),
+            (&["-w", "4000001", "pid"], "4000001"),
+            (&["-w", "4294967296", "pid"], "4294967296"),
+            (&["-e", "256", "pid"], "256"),
+            (&["-e4294967297", "pid"], "-e4294967297"),
+            (&["-e", "+1", "pid"], "+1"),
+            (&["-r", "KILL=1", "pid"], "KILL=1"),
+            (&["-r1", "pid"], "-r1"),
+            (&["-U", "anna:", "pid"], "anna:"),
+            (&["-U", "anna:b:c", "pid"], "anna:b:c"),
+            (&["-G", "staff:b", "pid"], "staff:b"),
+            (&["-v", "-w"], "-w"),
+            (&["-vE"], "-vE"),
+        ] {
+            assert_eq!(read(words), (None, Some(wrong.to_owned())), "{words:?}");
+        }
+        for letter in ["-w", "-e", "-r", "-E", "-U", "-G"] {
+            assert_eq!(read(&[letter]).0, None, "{letter} without a value");
+            assert_eq!(read(&[letter, "", "pid"]).0, None, "{letter} with an empty value");
+        }
+    }
+
+    /// An option, its value, and what it does to the options that are shown.
+    #[derive(Clone, Debug)]
+    struct Given {
+        letter: char,
+        value: Option<String>,
+        is_attached: bool,
+    }
+
+    fn given() -> impl Strategy<Value = Given> {
+        let flag = prop::sample::select(vec!['H', 'a', 'f', 'g', 't', 'v']).prop_map(|letter| (letter, None));
+        let valued = prop_oneof![
+            (Just('w'), (0..=SECONDS_MOST).prop_map(|seconds| seconds.to_string())),
+            (Just('e'), any::<u8>().prop_map(|code| code.to_string())),
+            (Just('r'), prop::sample::select(vec!["1=2", "HUP:INT", "SIGHUP=0", "64=TERM"]).prop_map(str::to_owned)),
+            (Just('E'), "[^\0]{1,8}"),
+            (Just('G'), "[a-z0-9]{1,5}"),
+            (Just('U'), "[a-z0-9]{1,5}(:[a-z0-9]{1,5})?"),
+        ]
+        .prop_map(|(letter, value)| (letter, Some(value)));
+        (prop_oneof![flag, valued], any::<bool>()).prop_map(|((letter, value), is_attached)| Given {
+            letter,
+            value,
+            is_attached,
+        })
+    }
+
+    /// The words that spell these options: a flag that is `is_attached` shares its word with what follows.
+    fn spelled(options: &[Given]) -> Vec<String> {
+        let mut words = Vec::new();
+        let mut word = String::from("-");
+        for option in options {
+            word.push(option.letter);
+            let mut separate = None;
+            match &option.value {
+                None if option.is_attached => continue,
+                None => {}
+                Some(value) if option.is_attached => word.push_str(value),
+                Some(value) => separate = Some(value.clone()),
+            }
+            words.push(core::mem::replace(&mut word, String::from("-")));
+            words.extend(separate);
+        }
+        if word.len() > 1 {
+            words.push(word);
+        }
+        words
+    }
+
+    proptest! {
+        #[test]
+        fn options_mean_the_same_however_they_are_spelled(given in prop::collection::vec(given(), 0..8)) {
+            let mut words = spelled(&given);
+            words.push("pid".to_owned());
+            let each: Vec<Given> = given.into_iter().map(|option| Given { is_attached: false, ..option }).collect();
+            let mut other_words = spelled(&each);
+            other_words.extend(["--".to_owned(), "pid".to_owned()]);
+            let (read_once, read_again) = (read(&words), read(&other_words));
+            prop_assert_eq!(&read_once, &read_again);
+            prop_assert_eq!(read_once.1.as_deref(), Some("pid"));
+            let shown = read_once.0.unwrap_or_default();
+            // The last of each is there.
+            for option in &each {
+                let last = each.iter().rfind(|other| other.letter == option.letter).and_then(|last| last.value.clone());
+                match (option.letter, last) {
+                    (letter @ ('w' | 'E'), Some(value)) => {
+                        let expected = format!(" {letter}{value}");
+                        prop_assert!(shown.contains(&expected), "{} in {}", expected, shown);
                     }
-                    _ => return Err((word, Reason::UNKNOWN_OPTION)),
+                    ('U', Some(value)) => {
+                        let user = value.split(':').next().unwrap_or_default();
+                        let expected = format!(" U{user}");
+                        prop_assert!(shown.contains(&expected), "{} in {}", expected, shown);
+                    }
+                    (_, Some(_)) => {}
+                    (letter, None) => prop_assert!(shown.contains(letter)),
                 }
             }
         }
-        Ok(Request::Run)
-    }
 
-    fn take_value(&mut self, letter: u8, value: Text<'static>) -> Result<(), Reason> {
-        if value.is_empty() {
-            return Err(Reason::MISSING);
-        }
-        match letter {
-            b'E' => self.hook = Some(value),
-            b'G' => return self.take_group(value),
-            b'U' => {
-                if value.peek() == b':' {
-                    return Err(Reason::UNKNOWN_NAME);
-                }
-                self.user = Some(value);
-                if let Some(group) = value.find(b':') {
-                    return self.take_group(group);
-                }
+        /// Without `h` and `V`, which would end the test in success.
+        #[test]
+        fn any_words_are_options_or_one_of_them_is_next(words in prop::collection::vec("-?[^\0hV]{0,6}|-[wreEUGv]{1,3}[^\0hV]{0,3}", 0..5)) {
+            let (shown, next) = read(&words);
+            match next {
+                Some(next) => prop_assert!(words.contains(&next)),
+                None => prop_assert!(shown.is_some(), "what is wrong is some word"),
             }
-            b'e' => {
-                let code = decimal::parse_whole(value, 255).ok_or(Reason::BAD_NUMBER)?;
-                if let Some(success) = self.reported_as_success.get_mut(code as usize) {
-                    *success = true;
-                }
-            }
-            b'r' => self.rewrites.add(value).ok_or(Reason::BAD_REWRITE)?,
-            _ => self.wait_seconds = decimal::parse_whole(value, SECONDS_MOST).ok_or(Reason::BAD_NUMBER)?,
         }
-        Ok(())
-    }
-
-    fn take_group(&mut self, group: Text<'static>) -> Result<(), Reason> {
-        if group.is_empty() || group.find(b':').is_some() {
-            return Err(Reason::UNKNOWN_NAME);
-        }
-        self.group = Some(group);
-        Ok(())
     }
 }

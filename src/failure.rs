@@ -4,107 +4,113 @@
 //! so that it stays whole among the lines of others.
 
 use crate::decimal;
-use crate::sys::{self, Errno, Text, TextBuffer};
+use crate::sys::{self, Outcome, Text, TextBuffer};
 
 /// The proxy itself failed: usage, pid file never valid, a system call.
-pub const PROXY_FAILED: u8 = 125;
+pub const PROXY_FAILED: i32 = 125;
 /// The command could not be executed.
-pub const NOT_EXECUTABLE: u8 = 126;
+pub const NOT_EXECUTABLE: i32 = 126;
 /// The command was not found.
-pub const NOT_FOUND: u8 = 127;
+pub const NOT_FOUND: i32 = 127;
 
-/// Why something failed: an error number of the kernel's, or a finding of our own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reason(u32);
+/// A user, a group or an option that does not exist.
+pub const UNKNOWN: Outcome = Outcome::failure(64);
+/// An option without its value, or a command line without a pid file.
+pub const MISSING: Outcome = Outcome::failure(65);
+/// Standard input is a terminal that the command could type into.
+pub const TERMINAL: Outcome = Outcome::failure(66);
+/// The pid file did not change since before the launch.
+pub const STALE: Outcome = Outcome::failure(67);
+/// The pid file is no regular file, or holds no number that could be a daemon's pid.
+pub const NO_PID: Outcome = Outcome::failure(68);
+/// The pid file names a foreign process, and others than root and we could have written it.
+pub const UNTRUSTED: Outcome = Outcome::failure(69);
+/// A value that an option can not have.
+pub const INVALID: Outcome = Outcome::failure(70);
 
-impl Reason {
-    /// Findings take the numbers that [`NAMES`] gives them; error numbers of that size, which no call here returns,
-    /// move out of their way and are shown as numbers.
-    const FIRST_FINDING: u32 = 64;
-
-    /// An option that does not exist.
-    pub const UNKNOWN_OPTION: Self = Self(64);
-    /// An option without the value it needs, or a command line without a pid file.
-    pub const MISSING: Self = Self(65);
-    /// Not a number, or out of range.
-    pub const BAD_NUMBER: Self = Self(66);
-    /// Not two signals with `=` between them, or the first can not be received.
-    pub const BAD_REWRITE: Self = Self(67);
-    /// A user or group that is not there, or no name at all.
-    pub const UNKNOWN_NAME: Self = Self(68);
-    /// Standard input is a terminal that the command could type into.
-    pub const TERMINAL: Self = Self(69);
-    /// Root could be had again after the switch of user.
-    pub const ROOT_KEPT: Self = Self(70);
-    /// The pid file did not change since before the launch.
-    pub const STALE: Self = Self(71);
-    /// The pid file holds no number that could be a daemon's pid.
-    pub const NO_PID: Self = Self(72);
-    /// The pid file names a foreign process, and others than root and we could have written it.
-    pub const UNTRUSTED: Self = Self(73);
-    /// The process that the pid file names is gone.
-    pub const GONE: Self = Self(74);
-    /// The pid file is no regular file.
-    pub const NOT_A_FILE: Self = Self(76);
-    /// No child is left that could become the daemon.
-    pub const NO_CHILD: Self = Self(75);
+/// What failed or happened, for a message. Their numbers go on below those of the findings.
+#[derive(Clone, Copy, Debug)]
+#[repr(i32)]
+pub enum Step {
+    /// The command line.
+    Use = -80,
+    /// To switch to another user.
+    Become = -81,
+    /// To read a file.
+    Read = -82,
+    /// To start a process.
+    Start = -83,
+    /// To find the target.
+    Follow = -84,
+    /// To send a signal, or that it is sent.
+    Signal = -85,
+    /// To execute the command.
+    Execute = -86,
+    /// A process was started.
+    Launched = -87,
+    /// A process is the target now.
+    Following = -88,
+    /// A process ended.
+    Ended = -89,
 }
 
-impl From<Errno> for Reason {
-    fn from(errno: Errno) -> Self {
-        let number = errno.into_raw().unsigned_abs();
-        Self(if number < Self::FIRST_FINDING {
-            number
-        } else {
-            number + 0x100
-        })
-    }
-}
-
-/// Names of the common error numbers (errno(3)) and of our findings, each behind its number with the top bit set.
-const NAMES: &[u8] = b"\x81EPERM\x82ENOENT\x83ESRCH\x87E2BIG\x88ENOEXEC\x8aECHILD\x8bEAGAIN\x8cENOMEM\x8dEACCES\
-\x94ENOTDIR\x95EISDIR\x96EINVAL\x98EMFILE\xa4ENAMETOOLONG\xa6ENOSYS\xa8ELOOP\
-\xc0unknown option\xc1missing\xc2bad number\xc3bad rewrite\xc4not found\xc5terminal without -t\xc6root kept\
-\xc7unchanged since before the launch\xc8no pid\xc9not trusted\xcagone\xcbno child left\xccno regular file";
+/// Names of the common error numbers (errno(3)), of our findings and of the steps, each behind its number with the top
+/// bit set. One string, because a table of strings would need relocations.
+const NAMES: Text<'static> = Text::new(
+    c"\x81EPERM\x82ENOENT\x83ESRCH\x8bEAGAIN\x8cENOMEM\x8dEACCES\x94ENOTDIR\
+\xa8ELOOP\xc0unknown\xc1missing\xc2needs -t\xc3stale\xc4no pid\xc5untrusted\xc6invalid\
+\xd0use\xd1become\xd2read\xd3start\xd4follow\xd5signal\xd6execute\xd7launched\xd8following\xd9ended with\xff",
+);
 
 /// Says on standard error that a step failed: `pidproxy: cannot STEP SUBJECT: REASON`.
-#[inline(never)]
-pub fn report(step: Text<'_>, subject: Text<'_>, reason: Reason) {
-    let mut line = TextBuffer::new();
-    line.put_text(Text::new(c"pidproxy: cannot "));
-    line.put_text(step);
-    line.put(b' ');
-    line.put_text(subject);
-    line.put_text(Text::new(c": "));
-    put_reason(&mut line, reason);
-    line.put(b'\n');
-    sys::write(sys::STANDARD_ERROR, line.current());
+pub fn report(step: Step, subject: Option<Text<'_>>, reason: Outcome) {
+    say(step, subject, reason.number());
 }
 
-fn put_reason(line: &mut TextBuffer, reason: Reason) {
-    let mut is_named = false;
-    let mut is_wanted = false;
-    for &byte in NAMES {
-        if byte >= 0x80 {
-            is_wanted = u32::from(byte & 0x7f) == reason.0;
-            is_named |= is_wanted;
-        } else if is_wanted {
-            line.put(byte);
+/// Says on standard error what happened: `pidproxy: STEP NUMBER`.
+pub fn note(step: Step, number: i32) {
+    say(step, None, number);
+}
+
+/// How much of a word is shown, so that its line is not cut.
+const SHOWN_MOST: u16 = 3840;
+
+#[inline(never)]
+fn say(step: Step, subject: Option<Text<'_>>, number: i32) {
+    let mut line = TextBuffer::new();
+    // A failure is a negative number.
+    line.put_until(Text::new(c"pidproxy: cannot "), if number < 0 { 0 } else { b'c' });
+    put_number(&mut line, step as i32);
+    line.put(b' ');
+    if let Some(mut subject) = subject {
+        while !subject.is_empty() && line.len() < SHOWN_MOST {
+            // A word with a line feed in it must not look like two lines.
+            let byte = subject.take();
+            line.put(if byte == b'\n' { b' ' } else { byte });
         }
+        line.put_text(Text::new(c": "));
     }
-    if !is_named {
-        decimal::print(reason.0 & 0xff, line);
+    put_number(&mut line, number);
+    line.put(b'\n');
+    // Nobody may read it: the forwarding of signals goes on all the same.
+    if sys::is_writable(sys::STANDARD_ERROR) {
+        sys::write(sys::STANDARD_ERROR, line.bytes());
     }
 }
 
-/// Says on standard error what happened (`-v`): `pidproxy: WHAT NUMBER`.
+/// Adds a number, or the name of what has one.
 #[inline(never)]
-pub fn note(what: Text<'_>, number: u32) {
-    let mut line = TextBuffer::new();
-    line.put_text(Text::new(c"pidproxy: "));
-    line.put_text(what);
-    line.put(b' ');
-    decimal::print(number, &mut line);
-    line.put(b'\n');
-    sys::write(sys::STANDARD_ERROR, line.current());
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest error number is 133")]
+fn put_number(line: &mut TextBuffer, number: i32) {
+    let mut number = number;
+    if number < 0 {
+        if let Some(mut name) = NAMES.find((0x80 - number) as u8) {
+            while name.peek() < 0x80 {
+                line.put(name.take());
+            }
+            return;
+        }
+        number = -number;
+    }
+    decimal::print(number, line);
 }

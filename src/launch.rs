@@ -1,293 +1,316 @@
 //! Clone, identity, exec: how the command and the exit hook are started.
 
-use heapless::Vec;
-
-use crate::accounts::Identity;
+use crate::accounts::{self, NOBODY, NONE};
+use crate::command_line::Options;
 use crate::decimal;
-use crate::failure::{self, Reason};
+use crate::failure::{self, Step, TERMINAL, UNKNOWN};
 use crate::signal::SignalSet;
-use crate::sys::{self, Arguments, Environment, Errno, FileBytes, Text, TextBuffer, WaitStatus};
+use crate::sys::{
+    self, Arguments, Environment, Ids, Outcome, PendingLimit, Table, Text, TextBuffer, UNCHANGED, WaitStatus,
+};
 use crate::target::Process;
 
 /// Where commands are searched when `PATH` is not set.
-const DEFAULT_PATH: Text<'static> = Text::new(c"/usr/local/bin:/usr/bin:/bin");
+const DEFAULT_PATH: Text<'static> = Text::new(c"PATH=/usr/bin:/bin");
 
-const HOME: Text<'static> = Text::new(c"HOME=");
-const PID_FILE: Text<'static> = Text::new(c"PIDPROXY_PID_FILE=");
+/// The variable by which a process knows that the sockets it was started with are meant for it (`sd_listen_fds(3)`).
+const LISTEN_PID: Text<'static> = Text::new(c"LISTEN_PID=");
 
-/// Says what failed, and ends this process, be it the proxy before the launch or the child before its exec.
-pub fn fail(step: Text<'_>, subject: Text<'_>, reason: Reason) -> ! {
+/// Says what failed, and ends this process: the proxy before the launch, or the child before its exec.
+pub fn fail(step: Step, subject: Option<Text<'_>>, reason: Outcome) -> ! {
     failure::report(step, subject, reason);
     sys::exit(failure::PROXY_FAILED)
 }
 
-/// A user and a group to run as, as they were named.
-#[derive(Clone, Copy, Debug)]
-pub struct Names {
-    /// The user.
-    pub user: Option<Text<'static>>,
-    /// The group.
-    pub group: Option<Text<'static>>,
-}
-
-impl Names {
-    /// The name that failures are about; `None` where nobody is named.
-    pub fn first(self) -> Option<Text<'static>> {
-        self.user.or(self.group)
-    }
-
-    /// Ends this process where a switch to these names failed.
-    fn check(self, result: sys::Result<()>) {
-        if let (Err(errno), Some(name)) = (result, self.first()) {
-            fail(Text::new(c"switch to"), name, errno.into());
-        }
-    }
-
-    /// Finds the identity of these names. A failure ends this process.
-    fn find(self, identity: &mut Identity) {
-        let mut passwd = FileBytes::open(Text::new(c"/etc/passwd"));
-        let mut group = FileBytes::open(Text::new(c"/etc/group"));
-        let found = identity.find(self.user, self.group, &mut passwd, &mut group);
-        if let Some(errno) = passwd.error.or(group.error) {
-            fail(
-                Text::new(c"read"),
-                Text::new(c"/etc/passwd or /etc/group"),
-                errno.into(),
-            );
-        }
-        if let Err(name) = found {
-            fail(Text::new(c"find"), name, Reason::UNKNOWN_NAME);
-        }
-    }
-}
-
-/// The rights that we were started with. The command's supplementary groups are never among ours.
+/// What is started, and how. The fields stand in the order in which the code is shortest.
 #[derive(Debug)]
-pub struct Own {
-    uid: u32,
-    gid: u32,
-    groups: Vec<u32, 64>,
-}
-
-impl Own {
-    /// Works with the effective rights of the named user from here on, so that the kernel refuses every file and every
-    /// signal that the user could not have had; our own uid and gid stay at hand as the saved ones.
-    ///
-    /// `None` where no user is named: then the names are only looked up. A failure ends this process.
-    #[inline(never)]
-    pub fn lay_down(names: Names) -> Option<Self> {
-        let mut identity = Identity::UNKNOWN;
-        names.find(&mut identity);
-        let uid = identity.uid?;
-        let mut own = Self {
-            uid: sys::geteuid(),
-            gid: sys::getegid(),
-            groups: Vec::new(),
-        };
-        let switched = own.note_groups().and_then(|()| {
-            sys::setgroups(&[])?;
-            sys::setresgid(identity.gid, own.gid)?;
-            sys::setresuid(uid, own.uid)
-        });
-        names.check(switched);
-        Some(own)
-    }
-
-    fn note_groups(&mut self) -> sys::Result<()> {
-        let _ = self.groups.resize_default(self.groups.capacity());
-        let count = sys::getgroups(&mut self.groups)?;
-        self.groups.truncate(count);
-        Ok(())
-    }
-
-    /// Takes our own rights up again, all of them, in a child. A failure ends it.
-    fn take_up(&self, names: Names) {
-        let _ = sys::setresuid(self.uid, self.uid);
-        names.check(sys::setgroups(&self.groups).and_then(|()| sys::setresgid(self.gid, self.gid)));
-    }
-}
-
-/// What is started, and how.
-#[derive(Debug)]
-pub struct Launch<'a> {
-    /// The command and its arguments.
-    pub arguments: Arguments,
+#[repr(C)]
+pub struct Launch {
     /// The environment.
     pub environment: Environment,
+    /// Who the command runs as, and who we were when we were started: what the exit hook becomes again. `None` without a
+    /// switch.
+    table: Option<&'static Table>,
+    /// Whether the command is the target itself.
+    pub is_init: bool,
+    /// The command and its arguments.
+    pub arguments: Arguments,
+    /// Our own pid.
+    pub pid: i32,
+    /// The status that we exit with.
+    pub exit_code: i32,
+    /// The limit of pending signals that we were started with.
+    pub pending_limit: PendingLimit,
+    /// The pid file as it was named, for the exit hook; `None` for the command.
+    pub pid_file: Option<Text<'static>>,
     /// The signal mask that we were started with.
     pub mask: SignalSet,
-    /// Who to run as.
-    pub names: Names,
-    /// The rights that we were started with, where they are not the effective ones now.
-    pub own: Option<&'a Own>,
-    /// What the exit hook is told; `None` for the command.
-    pub ended: Option<&'a Ended>,
-}
-
-/// What the exit hook is told.
-#[derive(Debug)]
-pub struct Ended {
-    /// The pid file, as it was named.
-    pub pid_file: Text<'static>,
-    /// The status that we exit with.
-    pub exit_code: u8,
     /// How the target ended.
     pub status: WaitStatus,
-    /// Our own pid.
-    pub proxy: u32,
 }
 
-impl Launch<'_> {
+impl Launch {
+    /// Nothing yet, and nothing but zeros in memory.
+    pub const NONE: Self = Self {
+        arguments: Arguments::NONE,
+        environment: Environment::NONE,
+        pid: 0,
+        mask: SignalSet::NONE,
+        pending_limit: PendingLimit::ZERO,
+        pid_file: None,
+        is_init: false,
+        status: WaitStatus(0),
+        exit_code: 0,
+        table: None,
+    };
+
     /// The command's name.
     #[must_use]
     pub fn command(&self) -> Text<'static> {
-        self.arguments.peek().unwrap_or(Text::new(c""))
+        self.arguments.peek().unwrap_or(DEFAULT_PATH)
     }
 
     /// Starts it. Our memory is as before: what the child changed is put back, what it used is given back.
-    pub fn start(&self) -> sys::Result<Process> {
-        let command = self.command();
-        let home = self.environment.save(HOME);
-        let started = sys::clone(run, self);
-        home.restore();
-        self.arguments.replace(command);
-        sys::forget_stack_below();
-        let (pid, pidfd) = started?;
-        Ok(Process {
-            pid,
-            pidfd,
-            is_foreign: false,
-        })
+    ///
+    /// The exit hook is started with our own rights, and we work with them too from then on, to send signals to it. With
+    /// them we could not launch as somebody else again: the supplementary groups of the command are gone.
+    #[inline(never)]
+    pub fn start(&self, process: &mut Process) -> Outcome {
+        if let Some(table) = self.table
+            && self.pid_file.is_some()
+        {
+            // Where this fails, so does the next.
+            let _ = sys::setresuid(table.own.uid, table.own.uid);
+            let outcome = table.own_groups.set().and(table.own.set(0));
+            if outcome.is_failure() {
+                return outcome;
+            }
+            table.own_home.restore();
+        }
+        let command = self.arguments.hold();
+        let listener = self.environment.find(LISTEN_PID);
+        let pid = sys::clone(run, self);
+        command.restore();
+        listener.restore();
+        process.pid = pid.number();
+        process.child = Outcome::OK;
+        pid
     }
-}
 
-/// The child, to the exec: it shares our memory, so each kind of child has a frame of its own for what only it needs.
-#[inline(never)]
-fn run(launch: &Launch<'_>) -> ! {
-    if let Some(own) = launch.own {
-        own.take_up(launch.names);
-    }
-    if let Some(ended) = launch.ended {
-        run_hook(launch, ended)
-    }
-    if launch.names.first().is_some() {
-        run_as(launch)
-    }
-    execute(launch)
-}
-
-/// Switches to the command's identity for good.
-#[inline(never)]
-fn run_as(launch: &Launch<'_>) -> ! {
-    let mut identity = Identity::UNKNOWN;
-    launch.names.find(&mut identity);
-    launch.names.check(assume(&identity));
-    let mut home = TextBuffer::new();
-    if identity.uid.is_some() {
-        home.put_text(HOME);
-        let directory = identity.home.text();
-        home.put_text(if directory.is_empty() {
-            Text::new(c"/")
-        } else {
-            directory
-        });
-        launch.environment.set(HOME, home.finish());
-    }
-    execute(launch)
-}
-
-/// Takes on an identity, whole: afterwards there must be no way back to root.
-fn assume(identity: &Identity) -> sys::Result<()> {
-    sys::setgroups(&identity.groups)?;
-    sys::setresgid(identity.gid, identity.gid)?;
-    if let Some(uid) = identity.uid {
-        sys::setresuid(uid, uid)?;
-        if uid != 0 && sys::setresuid(0, 0).is_ok() {
-            return Err(Errno::EPERM);
+    /// Where that is wanted, works with the rights of a user and a group from here on, so that the kernel refuses every
+    /// file and every signal that they could not have had. Our own uid and gid stay at hand as the saved ones, for the
+    /// exit hook alone.
+    ///
+    /// A failure ends this process.
+    #[inline(never)]
+    pub fn switch(&mut self, options: &Options) {
+        let (user, group) = (options.get::<b'U'>(), options.get::<b'G'>());
+        let Some(mut name) = user.or(group) else { return };
+        let outcome = self.switch_to(&mut name, user, group, options);
+        if outcome.is_failure() {
+            fail(Step::Become, Some(name), outcome);
         }
     }
-    Ok(())
+
+    /// Does so for the user and the group; `name` is left on the one that it failed for.
+    #[inline]
+    fn switch_to(
+        &mut self,
+        name: &mut Text<'static>,
+        user: Option<Text<'static>>,
+        group: Option<Text<'static>>,
+        options: &Options,
+    ) -> Outcome {
+        if sys::is_terminal(sys::STANDARD_INPUT) && !options.has::<b't'>() && sys::geteuid() == 0 {
+            return TERMINAL;
+        }
+        let table = match Table::new(*name) {
+            Ok(table) => table,
+            Err(outcome) => return outcome,
+        };
+        table.ids.uid = UNCHANGED;
+        let mut login = NOBODY;
+        if let Some(user) = user {
+            self.find_user(table, user, &mut login);
+            if table.ids.uid == NONE {
+                return UNKNOWN;
+            }
+        }
+        load(table, Text::new(c"/etc/group"));
+        if let Some(group) = group {
+            table.ids.gid = accounts::id(group);
+            if table.ids.gid == NONE {
+                table.ids.gid = accounts::next(table, accounts::GROUP, NONE, accounts::NAME, group);
+            }
+            if table.ids.gid == NONE {
+                *name = group;
+                return UNKNOWN;
+            }
+        }
+        let mut gid = table.ids.gid;
+        loop {
+            table.add_group(gid);
+            // The user's others are kept only where no group was named.
+            if group.is_some() {
+                break;
+            }
+            gid = accounts::next(table, accounts::GROUP, NONE, accounts::MEMBERS, login);
+            if gid == NONE {
+                break;
+            }
+        }
+        table.own = Ids { uid: sys::geteuid(), gid: sys::getegid() };
+        let mut outcome = table.own_groups.get();
+        outcome = outcome.and(table.set_groups());
+        outcome = outcome.and(table.ids.set(UNCHANGED));
+        self.table = Some(table.forget());
+        outcome
+    }
+
+    /// Finds a user, and sets `HOME`.
+    #[inline]
+    fn find_user(&mut self, table: &mut Table, user: Text<'static>, login: &mut Text<'static>) {
+        // A number needs no entry: then the group is the one of the same number, as useradd(8) pairs them.
+        let number = accounts::id(user);
+        table.ids = Ids { uid: number, gid: number };
+        load(table, Text::new(c"/etc/passwd"));
+        loop {
+            let uid = accounts::next(table, accounts::USER, number, accounts::NAME, user);
+            if uid == NONE {
+                break;
+            }
+            let gid = accounts::id(table.field(accounts::GID));
+            if gid != NONE {
+                table.ids = Ids { uid, gid };
+                *login = table.field(accounts::NAME);
+                if !table.field(accounts::HOME).is_empty() {
+                    table.home.put_text(Text::new(c"HOME="));
+                    let home = table.field(accounts::HOME);
+                    table.home.put_text(home);
+                }
+                break;
+            }
+        }
+        let home = table.home.text();
+        table.own_home = self.environment.set(if home.is_empty() { Text::new(c"HOME=/") } else { home });
+    }
 }
 
-/// Runs the exit hook, which is told how the target ended.
+/// Loads a file of users or groups. Without it this process ends.
 #[inline(never)]
-fn run_hook(launch: &Launch<'_>, ended: &Ended) -> ! {
+fn load(table: &mut Table, path: Text<'_>) {
+    let outcome = table.load(path);
+    // A file that is not there is an empty one.
+    if outcome != Outcome::OK && outcome != Outcome::ENOENT {
+        fail(Step::Read, Some(path), outcome);
+    }
+}
+
+/// The child, or with `-x` the only process, to the exec.
+#[inline(never)]
+pub fn run(launch: &Launch) -> ! {
     let mut variables = TextBuffer::new();
-    let mut directory = [0; 4096];
-    variables.put_text(PID_FILE);
-    if ended.pid_file.peek() != b'/' && sys::getcwd(&mut directory).is_ok() {
-        variables.put_text(Text::from_buffer(&directory));
-        variables.put(b'/');
-    }
-    variables.put_text(ended.pid_file);
-    launch.environment.set(PID_FILE, variables.finish());
-    let signal = ended.status.signal();
-    let (exited, killed) = if signal == 0 {
-        (Some(ended.status.exit_code().into()), None)
+    if let Some(pid_file) = launch.pid_file {
+        export(launch, pid_file, &mut variables);
     } else {
-        (None, Some(signal))
-    };
-    for (name, number) in [
-        (c"PIDPROXY_EXIT_CODE=", Some(ended.exit_code.into())),
-        (c"PIDPROXY_PID=", Some(ended.proxy)),
-        (c"PIDPROXY_CHILD_EXIT_CODE=", exited),
-        (c"PIDPROXY_CHILD_KILL_SIGNAL=", killed),
-    ] {
-        let name = Text::new(name);
-        variables.put_text(name);
-        match number {
-            Some(number) => decimal::print(number, &mut variables),
-            None => variables.put_text(Text::new(c"-1")),
+        if launch.is_init {
+            sys::lead_foreground_group();
         }
-        launch.environment.set(name, variables.finish());
+        pass_listeners(launch, &mut variables);
+        become_user(launch);
     }
     execute(launch)
 }
 
-/// Executes the command, searching it in `PATH` (execvp(3)). Where it can not be, that is said, and the child ends as
-/// the shells do.
-#[inline(never)]
-fn execute(launch: &Launch<'_>) -> ! {
-    sys::sigprocmask(launch.mask);
-    let command = launch.command();
-    let errno = search(command, launch.arguments, launch.environment);
-    // A standard error that nobody reads must not kill us before we have said why.
-    sys::sigprocmask(SignalSet::RECEIVED);
-    failure::report(Text::new(c"execute"), command, errno.into());
-    sys::exit(if errno == Errno::ENOENT {
-        failure::NOT_FOUND
-    } else {
-        failure::NOT_EXECUTABLE
-    })
+/// Where `LISTEN_PID` is the proxy's pid it becomes the command's.
+fn pass_listeners(launch: &Launch, variable: &mut TextBuffer) {
+    let (pid, _) = decimal::parse(launch.environment.get(LISTEN_PID));
+    if pid == launch.pid.cast_unsigned() {
+        variable.put_text(LISTEN_PID);
+        decimal::print(sys::getpid(), variable);
+        launch.environment.set(variable.text());
+    }
 }
 
-fn search(command: Text<'_>, arguments: Arguments, environment: Environment) -> Errno {
-    if command.find(b'/').is_some() {
-        return arguments.execute(command, environment);
+/// Becomes the user that the command runs as, for good.
+fn become_user(launch: &Launch) {
+    if let Some(table) = launch.table {
+        // The supplementary groups are set already.
+        let ids = table.ids;
+        let mut outcome = ids.set(0);
+        // There must be no way back to root.
+        if ids.uid != 0 && ids.uid != UNCHANGED && !sys::setresuid(0, 0).is_failure() {
+            outcome = Outcome::EPERM;
+        }
+        if outcome.is_failure() {
+            fail(Step::Become, Some(table.name), outcome);
+        }
     }
-    let mut path = environment.get(Text::new(c"PATH=")).unwrap_or(DEFAULT_PATH);
-    let mut result = Errno::ENOENT;
+}
+
+/// Tells the exit hook in its environment how the target ended.
+fn export(launch: &Launch, pid_file: Text<'_>, variables: &mut TextBuffer) {
+    let mut numbers = [0, launch.pid, launch.exit_code, launch.status.exit_code(), -1];
+    let signal = launch.status.signal();
+    if signal != 0 {
+        numbers[3] = -1;
+        numbers[4] = signal;
+    }
+    let mut names = Text::new(c"PID_FILE= PID= EXIT_CODE= CHILD_EXIT_CODE= CHILD_KILL_SIGNAL=");
+    for (index, number) in numbers.iter().enumerate() {
+        let start = variables.len();
+        variables.put_text(Text::new(c"PIDPROXY_"));
+        names = variables.put_until(names, b' ');
+        names.take();
+        if index != 0 {
+            decimal::print(*number, variables);
+        } else {
+            if pid_file.peek() != b'/' {
+                variables.put_working_directory();
+            }
+            variables.put_text(pid_file);
+        }
+        launch.environment.set(variables.text_from(start));
+        variables.put(0);
+    }
+}
+
+/// Executes the command, searching it in `PATH` (execvp(3)). Where that fails the child says so, and ends as the shells
+/// have it.
+fn execute(launch: &Launch) -> ! {
+    launch.pending_limit.set();
+    let mut mask = launch.mask;
+    sys::sigprocmask(&mut mask);
+    let command = launch.command();
+    let mut path = Text::new(c"");
+    if !command.is_empty() && command.find(b'/').is_none() {
+        path = launch.environment.get(DEFAULT_PATH);
+    }
+    let mut outcome = Outcome::ENOENT;
     let mut candidate = TextBuffer::new();
     loop {
         candidate.clear();
-        let end = loop {
-            match path.take() {
-                byte @ (0 | b':') => break byte,
-                byte => candidate.put(byte),
-            }
-        };
+        path = candidate.put_until(path, b':');
         // An empty entry is the working directory.
-        if !candidate.current().is_empty() {
+        let is_searched = candidate.len() > 0;
+        if is_searched {
             candidate.put(b'/');
         }
         candidate.put_text(command);
-        match arguments.execute(candidate.finish(), environment) {
-            Errno::ENOENT | Errno::ENOTDIR => {}
-            Errno::EACCES => result = Errno::EACCES,
-            errno => return errno,
+        let failure = launch.arguments.execute(candidate.text(), launch.environment);
+        if failure != Outcome::ENOENT && !(is_searched && failure == Outcome::ENOTDIR) {
+            outcome = failure;
+            if failure != Outcome::EACCES {
+                break;
+            }
         }
-        if end == 0 {
-            return result;
+        if path.is_empty() {
+            break;
         }
+        path.take();
     }
+    // A standard error that nobody reads must not kill us before we have ended with the right status.
+    sys::sigprocmask(&mut mask);
+    failure::report(Step::Execute, Some(command), outcome);
+    sys::exit(if outcome == Outcome::ENOENT { failure::NOT_FOUND } else { failure::NOT_EXECUTABLE })
 }

@@ -12,75 +12,65 @@ pub mod supervise;
 pub mod sys;
 pub mod target;
 
-use command_line::{Options, Request};
-use failure::{PROXY_FAILED, Reason};
-use launch::{Launch, Names, Own, fail};
-use signal::{Signal, SignalSet};
+use failure::{MISSING, Step, UNKNOWN};
+use launch::fail;
+use signal::SignalSet;
 use supervise::Run;
-use sys::{SignalFd, Start, Text};
-use target::Search;
+use sys::{Arguments, Outcome, Start, Text};
 
-/// A run from the first to the last instruction: gives the status to exit with.
-pub fn run(start: Start) -> u8 {
+/// A run from the first to the last instruction.
+#[expect(clippy::needless_pass_by_value, reason = "what is on the stack is there once, and belongs to the run")]
+pub fn run(start: Start) -> ! {
+    let mut run = Run::NONE;
     // Nothing may arrive unseen from here on.
-    let mask = sys::sigprocmask(SignalSet::RECEIVED);
-    sys::reset_sigchld();
-
-    let mut options = Options::DEFAULT;
+    run.launch.mask = SignalSet::RECEIVED;
+    sys::sigprocmask(&mut run.launch.mask);
+    run.launch.pending_limit.halve();
+    run.launch.environment = start.environment;
+    if start.is_secure {
+        fail(Step::Use, Some(Text::new(c"set-uid")), Outcome::EPERM);
+    }
     let mut arguments = start.arguments;
-    arguments.next();
-    match options.read(&mut arguments) {
-        Ok(Request::Run) => {}
-        Ok(Request::Print(text)) => {
-            sys::write(sys::STANDARD_OUTPUT, text.as_bytes());
-            return 0;
-        }
-        Err((word, reason)) => fail(Text::new(c"use"), word, reason),
+    let mut is_init =
+        arguments.take().is_some_and(|name| command_line::last_bytes(name) & 0xffff_ffff == command_line::INIT);
+    run.options.wait_seconds = 10;
+    run.launch.environment.take_words(Text::new(c"PIDPROXY_OPTIONS="), &mut run.words);
+    let own = arguments;
+    arguments = Arguments::of(&mut run.words);
+    let mut outcome = run.options.read(&mut arguments, is_init);
+    if arguments.peek().is_none() {
+        arguments = own;
+        outcome = run.options.read(&mut arguments, is_init);
+    } else {
+        // There is more than options.
+        outcome = outcome.and(UNKNOWN);
     }
-    let Some(pid_file) = arguments.next() else {
-        fail(Text::new(c"use"), Text::new(c"the command line"), Reason::MISSING)
-    };
-    let is_attached = arguments.peek().is_none();
-
-    let names = Names {
-        user: options.user,
-        group: options.group,
-    };
-    let mut own = None;
-    if let Some(name) = names.first() {
-        if sys::is_terminal(sys::STANDARD_INPUT) && !options.has(b't') && sys::geteuid() == 0 {
-            fail(Text::new(c"switch to"), name, Reason::TERMINAL);
-        }
-        own = Own::lay_down(names);
+    let mut file = arguments.peek();
+    if !is_init && file.is_none_or(Text::is_empty) {
+        outcome = outcome.and(MISSING);
     }
-
-    let signals = match SignalFd::new(SignalSet::STOPPING.with(Signal::CHLD)) {
-        Ok(signals) => signals,
-        Err(errno) => fail(Text::new(c"read"), Text::new(c"signals"), errno.into()),
-    };
-    let is_init = sys::getpid() == 1;
-    let is_reaper = is_init || sys::become_subreaper().is_ok();
-    let mut search = Search::new(pid_file, options.has(b'a'));
-    if !is_attached {
-        if is_init || options.has(b'f') {
-            target::remove_left_over(pid_file);
-        }
-        search.distrust_present();
+    if outcome.is_failure() {
+        fail(Step::Use, Some(file.unwrap_or(Text::new(c"pid file"))), outcome);
     }
-    let launch = Launch {
-        arguments,
-        environment: start.environment,
-        mask,
-        names,
-        own: own.as_ref(),
-        ended: None,
-    };
-    let expects_foreign = is_attached || options.has(b'a') || !is_reaper;
-    match Run::start(&options, launch, search, signals, expects_foreign) {
-        Ok(mut run) => run.run(),
-        Err(errno) => {
-            failure::report(Text::new(c"start"), pid_file, errno.into());
-            PROXY_FAILED
-        }
+    run.operands = arguments;
+    if !is_init && !run.options.has::<b'x'>() {
+        arguments.take();
+        is_init = file.is_some_and(|mut file| file.take() == b'-' && file.is_empty());
     }
+    if is_init {
+        file = Some(Text::new(c"/dev/null"));
+    }
+    run.launch.is_init = is_init;
+    run.search.file = file;
+    run.launch.arguments = arguments;
+    run.launch.pid = sys::getpid();
+    run.launch.switch(&run.options);
+    if run.options.has::<b'p'>() {
+        sys::set_parent_death_signal(run.options.parent_death_signal);
+    }
+    if run.options.has::<b'x'>() {
+        launch::run(&run.launch);
+    }
+    sys::reset_sigchld();
+    run.run()
 }

@@ -3,13 +3,15 @@
 #![no_main]
 #![expect(unsafe_code, reason = "entry and exit of the program are made here")]
 
+#[cfg(not(target_arch = "x86_64"))]
+mod mem;
 mod start;
 
 /// Called by `_start` with the stack pointer as the kernel set it.
 extern "C" fn enter(stack: *mut usize) -> ! {
     // SAFETY: `_start` hands on the stack pointer that it got, once.
     let start = unsafe { pidproxy::sys::Start::new(stack) };
-    pidproxy::sys::exit(pidproxy::run(start))
+    pidproxy::run(start)
 }
 
 #[panic_handler]

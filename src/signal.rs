@@ -7,36 +7,36 @@ use crate::sys::Text;
 
 /// A signal number, 1 to 64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signal(u8);
+pub struct Signal(u32);
 
 impl Signal {
     /// Hang-up; also what `-H` sends after [`Signal::TERM`].
-    pub const HUP: Self = Self::known(kernel::SIGHUP);
+    pub const HUP: Self = Self(kernel::SIGHUP);
     /// Interrupt, as from `^C`.
-    pub const INT: Self = Self::known(kernel::SIGINT);
+    pub const INT: Self = Self(kernel::SIGINT);
     /// Quit, as from `^\`.
-    pub const QUIT: Self = Self::known(kernel::SIGQUIT);
+    pub const QUIT: Self = Self(kernel::SIGQUIT);
     /// Termination.
-    pub const TERM: Self = Self::known(kernel::SIGTERM);
+    pub const TERM: Self = Self(kernel::SIGTERM);
     /// A child ended.
-    pub const CHLD: Self = Self::known(kernel::SIGCHLD);
-
-    #[expect(clippy::cast_possible_truncation, reason = "the kernel's constants are 1 to 31")]
-    const fn known(number: u32) -> Self {
-        Self(number as u8)
-    }
+    pub const CHLD: Self = Self(kernel::SIGCHLD);
 
     /// The signal of a number; `None` unless it is 1 to 64.
     #[must_use]
     pub fn new(number: u32) -> Option<Self> {
-        #[expect(clippy::cast_possible_truncation, reason = "checked to be at most 64")]
-        (1..=64).contains(&number).then_some(Self(number as u8))
+        (number.wrapping_sub(1) < 64).then_some(Self(number))
+    }
+
+    /// The signal of a number that the kernel gave, which is 1 to 64.
+    #[must_use]
+    pub const fn from_kernel(number: u32) -> Self {
+        Self(number)
     }
 
     /// The number, 1 to 64.
     #[must_use]
     pub const fn number(self) -> u32 {
-        self.0 as u32
+        self.0
     }
 }
 
@@ -52,34 +52,32 @@ impl SignalSet {
     /// What a process raises against itself by a fault of its own. Blocking one of these would only make the kernel
     /// kill us for it, and nobody else sends them to mean something.
     const FAULTS: Self = Self::NONE
-        .with(Signal::known(kernel::SIGILL))
-        .with(Signal::known(kernel::SIGTRAP))
-        .with(Signal::known(kernel::SIGABRT))
-        .with(Signal::known(kernel::SIGBUS))
-        .with(Signal::known(kernel::SIGFPE))
-        .with(Signal::known(kernel::SIGSEGV))
-        .with(Signal::known(kernel::SIGSYS));
+        .with(Signal(kernel::SIGILL))
+        .with(Signal(kernel::SIGTRAP))
+        .with(Signal(kernel::SIGABRT))
+        .with(Signal(kernel::SIGBUS))
+        .with(Signal(kernel::SIGFPE))
+        .with(Signal(kernel::SIGSEGV))
+        .with(Signal(kernel::SIGSYS));
 
     /// Signals that no process can catch.
-    const UNCATCHABLE: Self = Self::NONE
-        .with(Signal::known(kernel::SIGKILL))
-        .with(Signal::known(kernel::SIGSTOP));
+    const UNCATCHABLE: Self = Self::NONE.with(Signal(kernel::SIGKILL)).with(Signal(kernel::SIGSTOP));
 
     /// What the proxy blocks and reads: everything that can be caught but the faults.
     pub const RECEIVED: Self = Self(!(Self::FAULTS.0 | Self::UNCATCHABLE.0));
 
-    /// What is received but the real-time signals, which alone are queued.
-    pub const STANDARD: Self = Self(Self::RECEIVED.0 & 0x7fff_ffff);
+    /// What of that goes on to the target: SIGCHLD is about children of our own.
+    pub const FORWARDED: Self = Self(Self::RECEIVED.0 & !Self::NONE.with(Signal::CHLD).0);
 
     /// What asks a program to end.
     pub const STOPPING: Self = Self::NONE.with(Signal::TERM).with(Signal::INT).with(Signal::QUIT);
 
     /// What the terminal's driver raises although nobody asked for the program to end or to reload.
     pub const TERMINAL_NOISE: Self = Self::NONE
-        .with(Signal::known(kernel::SIGTSTP))
-        .with(Signal::known(kernel::SIGTTIN))
-        .with(Signal::known(kernel::SIGTTOU))
-        .with(Signal::known(kernel::SIGWINCH));
+        .with(Signal(kernel::SIGTSTP))
+        .with(Signal(kernel::SIGTTIN))
+        .with(Signal(kernel::SIGTTOU))
+        .with(Signal(kernel::SIGWINCH));
 
     /// This set and one signal more.
     #[must_use]
@@ -87,111 +85,273 @@ impl SignalSet {
         Self(self.0 | 1 << (signal.0 - 1))
     }
 
+    /// What of this set may overtake a signal that has to wait: no real-time signals, which are queued in their order, nor
+    /// more of its own number.
+    #[must_use]
+    pub const fn overtaking(self, waiting: Signal) -> Self {
+        Self(self.0 & 0x7fff_ffff & !Self::NONE.with(waiting).0)
+    }
+
     /// Whether a signal is in the set.
     #[must_use]
     pub const fn contains(self, signal: Signal) -> bool {
-        self.0 >> (signal.0 - 1) & 1 != 0
+        // Turned by one, signal n is bit n, and 64 is bit 0.
+        self.0.rotate_left(1) >> (signal.0 % 64) & 1 != 0
     }
 }
 
-/// The names without `SIG`, each behind its number with the top bit set. One string, because a table of strings would
+#[expect(clippy::copy_iterator, reason = "a set is a word: what iterates over it works on a copy of its own")]
+impl Iterator for SignalSet {
+    type Item = Signal;
+
+    /// Takes the lowest signal out of the set.
+    fn next(&mut self) -> Option<Signal> {
+        let rest = self.0 & self.0.checked_sub(1)?;
+        let signal = Signal::from_kernel(self.0.trailing_zeros() + 1);
+        self.0 = rest;
+        Some(signal)
+    }
+}
+
+/// The names by number, first what may precede them. 32 and 33 have none: there the forms with an offset are. The last
+/// character of each has bit 5 set: it is a small letter, a digit or a sign. One string, because a table of strings would
 /// need relocations.
-const NAMES: &[u8] = b"\x81HUP\x82INT\x83QUIT\x84ILL\x85TRAP\x86ABRT\x87BUS\x88FPE\x89KILL\x8aUSR1\x8bSEGV\x8cUSR2\
-\x8dPIPE\x8eALRM\x8fTERM\x90STKFLT\x91CHLD\x92CONT\x93STOP\x94TSTP\x95TTIN\x96TTOU\x97URG\x98XCPU\x99XFSZ\x9aVTALRM\
-\x9bPROF\x9cWINCH\x9dIO\x9ePWR\x9fSYS\xa2RTMIN\xc0RTMAX\x80";
+const NAMES: &[u8] = b"SIgHUpINtQUItILlTRApABRtBUsFPeKILlUSR1SEGvUSR2PIPeALRmTERmSTKFLtCHLdCONtSTOpTSTpTTInTTOuURgXCPuXFSzVTALRmPROfWINCh\
+    IoPWrSYsRTMIN+RTMAX-RTMInRTMAx";
 
-/// The first real-time signal as users know it; the kernel's own 32 and 33 belong to the C library (signal(7)).
-const RTMIN: u32 = 34;
-const RTMAX: u32 = 64;
+/// The bit by which small letters differ from capitals.
+const SMALL: u8 = 0x20;
 
-/// Reads a signal, by number (0 too) or by name, and leaves the cursor behind it.
+/// Reads the signal that a text begins with, by number or by name. Gives what is left of the text too. Above 64 it is none.
 ///
-/// Names come with or without `SIG`, in any case; `RTMIN+n` and `RTMAX-n` are within 34 to 64. The number is not
-/// checked otherwise.
-pub fn parse(text: &mut Text<'_>) -> Option<u32> {
-    if text.peek().is_ascii_digit() {
-        return decimal::parse(text);
+/// Names come with or without `SIG`, in any case; `RTMIN+n` (34 as users know it, signal(7)) and `RTMAX-n` are 34 to 64.
+#[must_use]
+#[inline(never)]
+pub fn parse(text: Text<'_>) -> (u32, Text<'_>) {
+    let (number, rest) = decimal::parse(text);
+    if rest.distance_from(text) != 0 {
+        return (number, rest);
     }
-    let start = skip_sig(*text);
-    let (mut number, mut same) = (0, false);
-    for &byte in NAMES {
-        if byte < 0x80 {
-            same &= text.take().to_ascii_uppercase() == byte;
-        } else if same && !text.peek().is_ascii_alphanumeric() {
-            return real_time(number, text);
-        } else {
-            number = u32::from(byte & 0x7f);
-            same = true;
-            *text = start;
-        }
-    }
-    None
-}
-
-/// The text behind a leading `SIG`, or all of it.
-fn skip_sig(text: Text<'_>) -> Text<'_> {
+    let mut difference = 0;
+    let mut number = 0;
+    let mut start = text;
     let mut rest = text;
-    for byte in *b"SIG" {
-        if rest.take().to_ascii_uppercase() != byte {
-            return text;
+    for &expected in NAMES {
+        let byte = rest.take();
+        difference |= (byte ^ expected) & !SMALL;
+        if expected & SMALL == 0 {
+            continue;
         }
+        // A control character is no small digit.
+        if difference == 0 && byte >= SMALL {
+            start = rest;
+            if number != 0 {
+                return numbered(number, rest);
+            }
+        }
+        rest = start;
+        difference = 0;
+        number += 1;
     }
-    rest
+    (decimal::NONE, text)
 }
 
-/// Adds the offset behind `RTMIN` and `RTMAX`.
-fn real_time(number: u32, text: &mut Text<'_>) -> Option<u32> {
-    let sum = match (number, text.peek()) {
-        (RTMIN, b'+') => {
-            text.take();
-            RTMIN.checked_add(decimal::parse(text)?)
-        }
-        (RTMAX, b'-') => {
-            text.take();
-            RTMAX.checked_sub(decimal::parse(text)?)
-        }
-        _ => return Some(number),
-    };
-    sum.filter(|sum| (RTMIN..=RTMAX).contains(sum))
+/// The signal of a name, and what follows.
+fn numbered(number: u32, text: Text<'_>) -> (u32, Text<'_>) {
+    if number < 32 {
+        return (number, text);
+    }
+    let (offset, rest) = if number < 34 { decimal::parse(text) } else { (0, text) };
+    if offset > 30 {
+        return (decimal::NONE, rest);
+    }
+    (if number & 1 != 0 { 64 - offset } else { 34 + offset }, rest)
 }
 
 /// What is sent where a signal is received.
 #[derive(Clone, Debug)]
 pub struct Rewrites {
-    /// By received signal: 0 for itself, else what to send, [`Rewrites::DROP`] for nothing.
-    sent: [u8; 65],
+    /// By received signal: how what is sent differs from it. 0 stands for itself, and what is sent as 0 is nothing.
+    difference: [u8; 256],
 }
 
 impl Rewrites {
-    const DROP: u8 = 0xff;
-
     /// Every signal goes on as it came.
-    pub const NONE: Self = Self { sent: [0; 65] };
+    pub const NONE: Self = Self { difference: [0; 256] };
 
-    /// Notes a rewrite `FROM=TO` or `FROM:TO`, where TO 0 drops the signal.
+    /// Notes a rewrite `FROM=TO` or `FROM:TO`, of which FROM is read already, where TO 0 drops the signal.
     ///
-    /// `None`, and nothing noted, unless it has that form and FROM is a signal that can be received.
-    pub fn add(&mut self, mut rewrite: Text<'_>) -> Option<()> {
-        let from = Signal::new(parse(&mut rewrite)?)?;
-        if !matches!(rewrite.take(), b'=' | b':') {
-            return None;
+    /// False, and nothing noted, unless it has that form and FROM is a signal that can be received.
+    #[inline]
+    pub fn add(&mut self, from: u32, mut rewrite: Text<'_>) -> bool {
+        let bit = from.wrapping_sub(1);
+        if bit > 63 || SignalSet::FORWARDED.0 >> bit & 1 == 0 || !matches!(rewrite.peek(), b'=' | b':') {
+            return false;
         }
-        let to = parse(&mut rewrite)?;
-        if !rewrite.is_empty() || from == Signal::CHLD || !SignalSet::RECEIVED.contains(from) {
-            return None;
+        rewrite.take();
+        let (to, rest) = parse(rewrite);
+        if to > 64 || !rest.is_empty() {
+            return false;
         }
-        let sent = self.sent.get_mut(usize::from(from.0))?;
-        *sent = if to == 0 { Self::DROP } else { Signal::new(to)?.0 };
-        Some(())
+        let Some(difference) = self.difference.get_mut(from as usize) else { return false };
+        #[expect(clippy::cast_possible_truncation, reason = "checked to be at most 64")]
+        let both = (from ^ to) as u8;
+        *difference = both;
+        true
     }
 
     /// What to send for a received signal; `None` where it is dropped.
     #[must_use]
     pub fn apply(&self, received: Signal) -> Option<Signal> {
-        match self.sent.get(usize::from(received.0)) {
-            Some(&Self::DROP) => None,
-            Some(&sent) if sent != 0 => Some(Signal(sent)),
-            _ => Some(received),
+        let difference = self.difference.get(received.0 as usize % 256).copied().unwrap_or_default();
+        Signal::new(received.0 ^ u32::from(difference))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// All names but those of real-time signals, by number (signal(7)).
+    const STANDARD: [&str; 31] = [
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
+    ];
+
+    /// What can be received, and is not ours: all but KILL, STOP, CHLD, and the faults.
+    fn is_forwarded(number: u32) -> bool {
+        (1..=64).contains(&number) && ![4, 5, 6, 7, 8, 9, 11, 17, 19, 31].contains(&number)
+    }
+
+    /// The signal that a word stands for, by the standard library: 0 for nothing to be sent.
+    fn expected_number(word: &str) -> Option<u32> {
+        if word.starts_with(|first: char| first.is_ascii_digit()) {
+            return word.parse().ok().filter(|number| *number <= 64);
+        }
+        let word = word.to_ascii_uppercase();
+        let name = word.strip_prefix("SIG").unwrap_or(&word);
+        if let Some(index) = STANDARD.iter().position(|known| *known == name) {
+            return u32::try_from(index + 1).ok();
+        }
+        let offset = |text: &str| {
+            let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u32>().ok().filter(|offset| is_number && *offset <= 30)
+        };
+        match (name, name.split_once('+'), name.split_once('-')) {
+            ("RTMIN", ..) => Some(34),
+            ("RTMAX", ..) => Some(64),
+            (_, Some(("RTMIN", number)), _) => offset(number).map(|offset| 34 + offset),
+            (_, _, Some(("RTMAX", number))) => offset(number).map(|offset| 64 - offset),
+            _ => None,
+        }
+    }
+
+    /// What is sent for each signal after a rewrite, as by [`sent`].
+    fn expected(rewrite: &str) -> Option<Vec<u32>> {
+        let (from, to) = rewrite.split_once(['=', ':'])?;
+        let from = expected_number(from).filter(|number| is_forwarded(*number))?;
+        let to = expected_number(to)?;
+        Some((1..=64).map(|number| if number == from { to } else { number }).collect())
+    }
+
+    fn add(rewrites: &mut Rewrites, rewrite: Text<'_>) -> bool {
+        let (from, rest) = parse(rewrite);
+        rewrites.add(from, rest)
+    }
+
+    /// What is sent for each of the signals 1 to 64, 0 for nothing, after a rewrite that is taken.
+    fn sent(rewrite: &str) -> Option<Vec<u32>> {
+        let rewrite = format!("{rewrite}\0\0");
+        let mut rewrites = Rewrites::NONE;
+        add(&mut rewrites, Text::from_buffer(rewrite.as_bytes())).then(|| {
+            let apply = |signal| rewrites.apply(signal).map_or(0, Signal::number);
+            (1..=64).filter_map(Signal::new).map(apply).collect()
+        })
+    }
+
+    #[test]
+    fn a_signal_is_1_to_64() {
+        for (number, is_signal) in [(0, false), (1, true), (64, true), (65, false), (256, false), (257, false)] {
+            assert_eq!(Signal::new(number).map(Signal::number), is_signal.then_some(number));
+        }
+        assert_eq!(Signal::new(u32::MAX), None);
+    }
+
+    #[test]
+    fn sets_hold_what_they_are_for() {
+        let numbers = |set: SignalSet| -> Vec<u32> {
+            (1..=64).filter(|number| Signal::new(*number).is_some_and(|signal| set.contains(signal))).collect()
+        };
+        let forwarded: Vec<u32> = (1..=64).filter(|number| is_forwarded(*number)).collect();
+        assert_eq!(numbers(SignalSet::FORWARDED), forwarded);
+        assert_eq!(SignalSet::RECEIVED, SignalSet::FORWARDED.with(Signal::CHLD));
+        assert_eq!(numbers(SignalSet::STOPPING), [2, 3, 15]);
+        assert_eq!(numbers(SignalSet::TERMINAL_NOISE), [20, 21, 22, 28]);
+        assert_eq!(numbers(SignalSet::NONE), [0; 0]);
+        for set in [SignalSet::NONE, SignalSet::STOPPING, SignalSet::RECEIVED] {
+            assert_eq!(set.map(Signal::number).collect::<Vec<_>>(), numbers(set), "from the lowest on");
+        }
+    }
+
+    #[test]
+    fn every_signal_has_its_names() {
+        let real_time = (0..=30).flat_map(|n| [(34 + n, format!("RTMIN+{n}")), (64 - n, format!("RTMAX-{n}"))]);
+        let names = (1..).zip(STANDARD.map(str::to_owned)).chain(real_time);
+        let others = [(34, "RTMIN"), (64, "RTMAX"), (36, "RTMIN+02")].map(|(number, name)| (number, name.to_owned()));
+        for (number, name) in names.chain(others) {
+            let small = name.to_ascii_lowercase();
+            for name in
+                [number.to_string(), format!("SIG{name}"), format!("sig{small}"), format!("Sig{small}"), small, name]
+            {
+                let as_received = sent(&format!("{name}=0"));
+                assert_eq!(as_received.is_some(), is_forwarded(number), "{name}");
+                assert_eq!(as_received, expected(&format!("{number}=0")), "{name}");
+                assert_eq!(sent(&format!("TERM={name}")), expected(&format!("15={number}")), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_rewrite_is_not_rewritten_and_the_last_counts() {
+        let mut rewrites = Rewrites::NONE;
+        for rewrite in
+            [c"HUP=INT", c"INT=HUP", c"TERM=0", c"USR1:KILL", c"USR1=USR2", c"64=1", c"64=64", c"PIPE=0", c"PIPE=13"]
+        {
+            assert!(add(&mut rewrites, Text::new(rewrite)), "{rewrite:?}");
+        }
+        for refused in [
+            c"",
+            c"=",
+            c"TERM",
+            c"TERM=",
+            c"TERM=65",
+            c"KILL=1",
+            c"TERM=1 ",
+            c"TERM=1=2",
+            c"USR\x11=1",
+            c"RTMIN\x0b1=1",
+        ] {
+            assert!(!add(&mut rewrites, Text::new(refused)), "{refused:?}");
+        }
+        let sent = |number| rewrites.apply(Signal::new(number)?).map(Signal::number);
+        let numbers = [1, 2, 3, 10, 12, 13, 15, 64].map(sent);
+        assert_eq!(numbers, [Some(2), Some(1), Some(3), Some(12), Some(12), Some(13), None, Some(64)]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_rewrite_is_read_as_described(rewrite in prop_oneof![
+            "(SIG|sig|)(HUP|Int|term|USR2|CHLD|RTMIN|rtmax)[+-]?[0-9]{0,3}[=:](SIG|)(KILL|io|RTMIN[+][0-9]{1,2}|RTMAX-[0-9]{1,2}|[0-9]{1,3})",
+            "[0-9]{1,3}[=:][0-9]{1,3}",
+            "[0-9]{1,11}[=:][0-9]{1,20}",
+            "(SIG){0,2}[A-Za-z+-]{1,5}[=:](sIg){0,2}[A-Za-z0-9+-]{0,8}",
+            "[HhUuPp1=: \u{8}\u{15}\u{10}\u{11}]{1,6}",
+            "[^\0]{0,8}",
+        ]) {
+            prop_assert_eq!(sent(&rewrite), expected(&rewrite));
         }
     }
 }

@@ -1,20 +1,18 @@
 //! The one loop: wait, turn what happened into events, carry out what follows from them.
 
-use core::ffi::CStr;
-
 use crate::command_line::Options;
-use crate::failure::{self, PROXY_FAILED};
-use crate::launch::{Ended, Launch};
+use crate::failure::{self, Step};
+use crate::launch::{Launch, fail};
 use crate::signal::{Signal, SignalSet};
-use crate::sys::{self, Arguments, Errno, Received, SignalFd, Text, Timeout, WaitStatus};
+use crate::sys::{self, Arguments, Outcome, PidFd, Ready, Received, SignalFd, Timeout, WaitStatus, Words};
 use crate::target::{Process, Search};
 
 /// What a run is waiting for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Phase {
     /// The launcher is alive, the target unknown.
     Launching,
-    /// The launcher is gone, or there is none; the target is unknown.
+    /// The launcher is gone, or there is none, or the target ended; the next target is unknown.
     Seeking,
     /// The target is known.
     Watching,
@@ -22,335 +20,374 @@ enum Phase {
     Hook,
 }
 
-/// The first delay between two looks into the pid file, in milliseconds; each is twice the one before.
-const DELAY_LEAST: u32 = 1;
-/// The longest delay, in milliseconds.
-const DELAY_MOST: u32 = 128;
-/// How long a signal waits that the target's queue has no room for, in milliseconds.
-const RETRY_DELAY: u32 = 8;
-/// How often a foreign process is looked after without pidfds, in milliseconds.
-const POLL_DELAY: u32 = 999;
-/// How long a launcher that was the target itself, as cron's is, is waited for to leave a daemon, in milliseconds.
-const SUCCESSOR_WAIT: u32 = 1000;
-
-/// One run: a launcher or none, its target, its exit hook.
-#[derive(Debug)]
-pub struct Run<'a> {
-    options: &'a Options,
-    launch: Launch<'a>,
-    search: Search,
-    signals: SignalFd,
-    phase: Phase,
-    /// Where signals go; nowhere while seeking.
-    process: Option<Process>,
-    /// The launcher's pid; 0 where there is none.
-    launcher: i32,
-    /// How the last target ended.
-    ended: Option<WaitStatus>,
-    /// The status that we exit with once the hook has ended.
-    exit_code: u8,
-    /// Whether a daemon may appear although we have no child.
-    expects_foreign: bool,
-    /// A child ended, or may have ended unnoticed.
-    children_changed: bool,
-    /// The foreign process that we watch is gone.
-    is_gone: bool,
-    /// What was sent to the launcher and may have been meant for the target.
-    owed: SignalSet,
-    /// A signal that the target's queue has no room for.
-    held: Option<Received>,
-    /// How long to wait for the target, how long that took so far, and until the next look; in milliseconds.
-    limit: u32,
-    waited: u32,
-    delay: u32,
-    timeout: Timeout,
+/// What is known of the end of a foreign process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It has not come.
+    None,
+    /// It has, and the status is still to be had: from the kernel once its parent has reaped it, or by reaping it
+    /// ourselves once its parent has ended too.
+    Unreaped,
+    /// It has, and there is nothing more to wait for.
+    Final,
 }
 
-impl<'a> Run<'a> {
-    /// Starts the command, if there is one.
-    pub fn start(
-        options: &'a Options,
-        launch: Launch<'a>,
-        search: Search,
-        signals: SignalFd,
-        expects_foreign: bool,
-    ) -> sys::Result<Self> {
-        let mut run = Self {
-            options,
-            launch,
-            search,
-            signals,
-            phase: Phase::Seeking,
-            process: None,
-            launcher: 0,
-            ended: None,
-            exit_code: 0,
-            expects_foreign,
-            children_changed: false,
-            is_gone: false,
-            owed: SignalSet::NONE,
-            held: None,
-            limit: options.wait_seconds * 1000,
-            waited: 0,
-            delay: DELAY_LEAST,
-            timeout: Timeout::from_milliseconds(DELAY_LEAST),
-        };
-        if run.launch.arguments.peek().is_some() {
-            let launcher = run.launch.start()?;
-            run.note(c"launched", launcher.pid);
-            run.launcher = launcher.pid;
-            run.process = Some(launcher);
-            run.phase = Phase::Launching;
-        }
-        Ok(run)
-    }
+/// Times are milliseconds.
+const SECOND: u32 = 1000;
+/// The longest delay between two looks into the pid file; the first is a millisecond, each later one twice the one
+/// before.
+const LOOK_DELAY_MOST: u32 = 128;
+/// How often a foreign process is looked after where there are no pidfds.
+const FOREIGN_DELAY: u32 = SECOND - 1;
+/// How long a signal waits that the target's queue has no room for.
+const RETRY_DELAY: u32 = 8;
+/// How long a target that ended well, and was not told to, is given to leave a daemon behind: cron's launcher, whose pid
+/// is in the file first, or sshd, which goes into the background again on HUP.
+const SUCCESSOR_WAIT: u32 = SECOND;
 
-    /// Runs to the end: the status to exit with.
-    pub fn run(&mut self) -> u8 {
+/// One run: a launcher or none, its target, its exit hook. The fields stand in the order in which the code is shortest.
+#[repr(C)]
+pub struct Run {
+    phase: Phase,
+    /// The target was told to end.
+    is_stopping: bool,
+    /// Where signals go.
+    process: Process,
+    /// A child ended, or may have ended unnoticed.
+    children_changed: bool,
+    /// What is known of the end of the foreign process that is watched.
+    end: End,
+    /// A daemon may appear although we have no child.
+    pub expects_foreign: bool,
+    /// How long the current delay of the search is, how long the search took so far, and how long it may take.
+    delay: u32,
+    waited: u32,
+    limit: u32,
+    /// The signals that we get.
+    signals: SignalFd,
+    /// What was sent to the launcher and may have been meant for the target.
+    owed: SignalSet,
+    /// What is left of the current delay.
+    timeout: Timeout,
+    /// The operands of the command line: in their place the hook's arguments are put.
+    pub operands: Arguments,
+    /// The launcher's pid; 0 where there is none.
+    launcher: i32,
+    /// What the user asked for.
+    pub options: Options,
+    /// The search for the target.
+    pub search: Search,
+    /// Options from the environment.
+    pub words: Words,
+    /// What is started.
+    pub launch: Launch,
+}
+
+impl Run {
+    /// A run that has not begun, and nothing but zeros in memory.
+    pub const NONE: Self = Self {
+        phase: Phase::Launching,
+        expects_foreign: false,
+        children_changed: false,
+        end: End::None,
+        is_stopping: false,
+        signals: SignalFd::ZERO,
+        process: Process::NONE,
+        launcher: 0,
+        limit: 0,
+        waited: 0,
+        delay: 0,
+        timeout: Timeout::ZERO,
+        owed: SignalSet::NONE,
+        operands: Arguments::NONE,
+        launch: Launch::NONE,
+        words: Words::NONE,
+        search: Search::NONE,
+        options: Options::NONE,
+    };
+
+    /// Starts the command if there is one, and goes on to the end.
+    #[inline(never)]
+    pub fn run(&mut self) -> ! {
+        let mut outcome = self.prepare();
+        if !outcome.is_failure() && self.launch.arguments.peek().is_some() {
+            self.phase = Phase::Launching;
+            outcome = self.start();
+            self.launcher = self.process.pid;
+            self.note(Step::Launched, self.launcher);
+        }
+        if outcome.is_failure() {
+            fail(Step::Start, self.launch.arguments.peek(), outcome);
+        }
+        if self.launch.is_init {
+            sys::change_to_root();
+            self.attend(Phase::Watching);
+        }
         loop {
-            if let Some(status) = self.advance() {
-                return status;
+            if self.has_process_ended() {
+                self.leave();
             }
-            self.wait();
+            if self.phase <= Phase::Seeking {
+                self.look();
+            }
+            if !self.children_changed {
+                self.wait();
+            }
         }
     }
 
-    /// Carries out what follows from what has changed. Gives the status to exit with, if that is what follows.
-    fn advance(&mut self) -> Option<u8> {
+    /// Starts what is to be launched, which takes all descriptors that we were given with it; ours are opened anew. What is
+    /// not read yet stays pending.
+    #[inline(never)]
+    fn start(&mut self) -> Outcome {
+        let outcome = self.launch.start(&mut self.process);
+        sys::close_all_from(3);
+        self.signals.forget();
+        let _ = self.signals.set_mask(SignalSet::STOPPING.with(Signal::CHLD));
+        // A child that nobody has reaped keeps its pid.
+        self.process.pidfd = PidFd::open(self.process.pid);
+        outcome
+    }
+
+    /// Notes how things stand before the launch.
+    fn prepare(&mut self) -> Outcome {
+        self.expects_foreign = sys::become_subreaper().is_failure() || self.options.has::<b'a'>();
+        if self.launch.arguments.peek().is_none() {
+            self.expects_foreign = true;
+        } else if !self.launch.is_init {
+            self.search.note_before();
+            // As PID 1 we have outlived whoever a left-over file names.
+            if self.options.has::<b'f'>() || self.launch.pid == 1 {
+                self.search.remove_left_over();
+            }
+        }
+        self.signals.forget();
+        // Nobody, until there is somebody: of this number nobody can be.
+        self.process = Process { pid: i32::MIN, ..Process::NONE };
+        self.process.pidfd = PidFd::NONE;
+        self.seek(self.options.wait_seconds * SECOND)
+    }
+
+    /// Leaves the process that ended.
+    fn leave(&mut self) {
+        let code = self.launch.status.code();
+        self.note(Step::Ended, code);
+        let mut limit = self.limit;
+        if self.phase != Phase::Hook {
+            self.launch.exit_code = self.options.report(code);
+        }
+        if self.phase == Phase::Watching {
+            self.search.ended = self.process.pid;
+            if self.launch.is_init {
+                return self.end(Outcome::OK);
+            }
+            limit = if code | i32::from(self.is_stopping) == 0 { SUCCESSOR_WAIT } else { 0 };
+        } else if self.phase == Phase::Hook || code != 0 {
+            sys::exit(self.launch.exit_code);
+        }
+        let _ = self.seek(limit);
+    }
+
+    /// Reaps, and tells whether the process that signals go to ended, and how.
+    fn has_process_ended(&mut self) -> bool {
+        let pid = self.process.pid;
+        // Before the target is known nothing but the launcher is reaped: a daemon that died early keeps its pid, and
+        // its status is still to be had.
+        let which = if self.phase == Phase::Launching { pid } else { -1 };
         let children_changed = core::mem::take(&mut self.children_changed);
-        match self.phase {
-            Phase::Launching => match sys::wait(self.launcher) {
-                // Nothing but the launcher is reaped yet: a daemon that died early keeps its pid and its status.
-                Ok(Some((_, status))) => {
-                    self.note(c"launcher ended with", status.code().into());
-                    if status.code() != 0 {
-                        return Some(self.report_status(status));
-                    }
-                    self.seek(self.options.wait_seconds * 1000);
-                    self.look()
+        if self.phase == Phase::Seeking {
+            return false;
+        }
+        if children_changed {
+            loop {
+                let ended = sys::wait(which, &mut self.launch.status).number();
+                if ended == pid {
+                    return true;
                 }
-                _ => self.look(),
-            },
-            Phase::Seeking => self.look(),
-            Phase::Watching => {
-                let status = self.end_of_process(children_changed)?;
-                self.after_target(status)
+                if ended <= 0 {
+                    break;
+                }
             }
-            Phase::Hook => self.end_of_process(children_changed).map(|_| self.exit_code),
         }
-    }
-
-    /// Looks for the target once, and ends the search where there is no hope or no time left.
-    fn look(&mut self) -> Option<u8> {
-        if let Some(process) = self.search.look() {
-            self.watch(process);
-            return None;
+        if self.end == End::None {
+            return false;
         }
-        let is_over = self.waited >= self.limit;
-        if self.phase == Phase::Launching {
-            if is_over && let Some(launcher) = self.process.take() {
-                self.watch(launcher);
-            }
-            return None;
-        }
-        if !is_over && (self.expects_foreign || sys::find_child(0) != Err(Errno::ECHILD)) {
-            return None;
-        }
-        if let Some(status) = self.ended {
-            return self.finish(status);
-        }
-        failure::report(Text::new(c"find the daemon of"), self.search.file, self.search.refusal);
-        Some(PROXY_FAILED)
+        let status = self.process.pidfd.exit_status();
+        self.launch.status = status.unwrap_or(WaitStatus(0));
+        status.is_some() || self.end == End::Final
     }
 
     /// Waits for the target alone: signals stay pending until there is somebody to have them.
-    fn seek(&mut self, limit: u32) {
-        self.signals.set_mask(SignalSet::NONE.with(Signal::CHLD));
+    fn seek(&mut self, limit: u32) -> Outcome {
         self.phase = Phase::Seeking;
-        self.process = None;
         self.limit = limit;
         self.waited = 0;
-        self.delay = DELAY_LEAST;
-        self.timeout = Timeout::from_milliseconds(DELAY_LEAST);
+        self.delay = 1;
+        self.timeout.set(1);
+        self.signals.set_mask(SignalSet::NONE.with(Signal::CHLD))
     }
 
-    /// Takes a process as the target, and gives it the signals that wait for it.
-    fn watch(&mut self, process: Process) {
-        self.note(c"following", process.pid);
-        let is_launcher = process.pid == self.launcher;
-        self.process = Some(process);
-        self.phase = Phase::Watching;
+    /// Looks for the target once, and ends the search where there is no hope or no time left.
+    fn look(&mut self) {
+        let outcome = self.search.look(&self.options);
+        let is_launching = self.phase == Phase::Launching;
+        // Without a launcher to fall back on there is always a second look: for a number that ends with the file.
+        let is_over = self.waited + u32::from(is_launching) > self.limit;
+        if !outcome.is_failure() {
+            self.process.pidfd.close();
+            self.process = self.search.found;
+            return self.attend(Phase::Watching);
+        }
+        if is_launching {
+            if is_over {
+                self.attend(Phase::Watching);
+            }
+            return;
+        }
+        let is_hopeless = (self.has_ended() || !self.expects_foreign) && sys::find_any_child() == Outcome::ECHILD;
+        if is_over || is_hopeless {
+            self.end(outcome);
+        }
+    }
+
+    /// Ends without a target, or after the last one with the exit hook, if there is one.
+    fn end(&mut self, outcome: Outcome) {
+        if !self.has_ended() {
+            fail(Step::Follow, self.search.file, outcome);
+        }
+        if let Some(hook) = self.options.get::<b'E'>() {
+            self.launch.pid_file = self.search.file;
+            self.launch.arguments = self.operands;
+            self.operands.replace_all(hook);
+            let outcome = self.start();
+            if !outcome.is_failure() {
+                return self.attend(Phase::Hook);
+            }
+            failure::report(Step::Start, Some(hook), outcome);
+        }
+        sys::exit(self.launch.exit_code);
+    }
+
+    /// Whether there was a target.
+    fn has_ended(&self) -> bool {
+        self.search.ended != 0
+    }
+
+    /// Turns to the process, and gives it the signals that wait for it.
+    #[inline(never)]
+    fn attend(&mut self, phase: Phase) {
+        self.note(Step::Following, self.process.pid);
+        self.phase = phase;
         self.children_changed = true;
-        self.is_gone = false;
+        self.end = End::None;
         let owed = core::mem::replace(&mut self.owed, SignalSet::NONE);
-        for signal in (1..=64).filter_map(Signal::new) {
-            if owed.contains(signal) && !is_launcher {
-                let _ = self.deliver(signal, None);
+        if self.process.pid != self.launcher {
+            for signal in owed {
+                let _ = self.deliver(&mut Received::of(signal));
             }
         }
-        self.signals.set_mask(SignalSet::RECEIVED);
-    }
-
-    /// Reaps every child that ended, and tells how the watched process did, if it did.
-    fn end_of_process(&mut self, children_changed: bool) -> Option<WaitStatus> {
-        let process = self.process.as_ref()?;
-        while children_changed && let Ok(Some((pid, status))) = sys::wait(-1) {
-            if pid == process.pid {
-                return Some(status);
-            }
-        }
-        self.is_gone.then(|| process.foreign_status())
-    }
-
-    /// The target ended: follows the one that took its place, or finishes.
-    fn after_target(&mut self, status: WaitStatus) -> Option<u8> {
-        self.note(c"target ended with", status.code().into());
-        self.ended = Some(status);
-        let pid = self.process.take()?.pid;
-        self.search.ended = pid;
-        // Twice, for a number that ends with the file.
-        if let Some(process) = self.search.look().or_else(|| self.search.look()) {
-            self.watch(process);
-            return None;
-        }
-        let may_have_successor =
-            pid == self.launcher && status.code() == 0 && self.search.refusal != Errno::ENOENT.into();
-        if may_have_successor && sys::find_child(0).is_ok() {
-            self.seek(SUCCESSOR_WAIT);
-            return None;
-        }
-        self.finish(status)
-    }
-
-    /// Starts the exit hook, or gives the status to exit with.
-    fn finish(&mut self, status: WaitStatus) -> Option<u8> {
-        self.exit_code = self.report_status(status);
-        let Some(hook) = self.options.hook else {
-            return Some(self.exit_code);
-        };
-        let ended = Ended {
-            pid_file: self.search.file,
-            exit_code: self.exit_code,
-            status,
-            proxy: sys::getpid() as u32,
-        };
-        let mut array = [core::ptr::null(); 3];
-        let launch = Launch {
-            arguments: Arguments::of_one(hook, &mut array),
-            ended: Some(&ended),
-            ..self.launch
-        };
-        match launch.start() {
-            Ok(process) => {
-                self.process = Some(process);
-                self.phase = Phase::Hook;
-                None
-            }
-            Err(errno) => {
-                failure::report(Text::new(c"start"), hook, errno.into());
-                Some(self.exit_code)
-            }
-        }
+        let _ = self.signals.set_mask(SignalSet::RECEIVED);
     }
 
     /// Waits for what changes something, and forwards a signal if that is what came.
     fn wait(&mut self) {
-        if let Some(received) = self.held.take() {
-            self.signals.set_mask(SignalSet::RECEIVED);
-            self.receive(received);
+        let is_searching = self.phase <= Phase::Seeking;
+        let is_foreign = !is_searching && self.process.is_foreign();
+        if is_searching || is_foreign {
+            let pidfd = if is_foreign { self.process.pidfd } else { PidFd::NONE };
+            let is_alive = self.end == End::None;
+            let timeout = if pidfd.is_open() && is_alive { None } else { Some(&mut self.timeout) };
+            match sys::poll(self.signals, pidfd, is_alive, timeout) {
+                Ready::Signals => {}
+                Ready::Process => {
+                    self.end = if is_alive { End::Unreaped } else { End::Final };
+                    self.timeout.set(FOREIGN_DELAY);
+                    self.children_changed = true;
+                    return;
+                }
+                Ready::Timeout => {
+                    self.waited += self.delay;
+                    self.delay = LOOK_DELAY_MOST.min(self.delay * 2);
+                    if is_foreign {
+                        self.delay = FOREIGN_DELAY;
+                        if !is_alive || sys::find_process(self.process.pid) == Outcome::ESRCH {
+                            self.end = End::Final;
+                        }
+                    }
+                    self.timeout.set(self.delay);
+                    return;
+                }
+            }
         }
-        if self.children_changed {
+        // With nothing but signals to wait for, reading them is waiting enough.
+        self.receive();
+    }
+
+    /// Reads a signal and forwards it. Where the target's queue has no room for it (EAGAIN) it is held, and what could
+    /// find none either stays pending; what may empty the queue, like SIGCONT, goes on meanwhile.
+    #[inline(never)]
+    fn receive(&mut self) {
+        let mut received = Received::NONE;
+        if self.signals.read(&mut received).is_failure() {
             return;
         }
-        let foreign = self.process.as_ref().filter(|process| process.is_foreign);
-        let pidfd = foreign.and_then(|process| process.pidfd.as_ref());
-        let mut pause = Timeout::from_milliseconds(if self.held.is_some() { RETRY_DELAY } else { POLL_DELAY });
-        let timeout = match self.phase {
-            Phase::Launching | Phase::Seeking => Some(&mut self.timeout),
-            _ if self.held.is_some() || foreign.is_some() && pidfd.is_none() => Some(&mut pause),
-            _ => None,
-        };
-        // Nothing but signals to wait for: then reading them is waiting enough.
-        if timeout.is_some() || foreign.is_some() {
-            let Some(ready) = sys::poll(&self.signals, pidfd, timeout) else {
-                self.waited += self.delay;
-                self.delay = DELAY_MOST.min(self.delay * 2);
-                self.timeout = Timeout::from_milliseconds(self.delay);
-                if let Some(process) = foreign {
-                    self.is_gone = sys::find_process(process.pid) == Err(Errno::ESRCH);
-                    self.children_changed = true;
-                }
-                return;
-            };
-            if ready.ended {
-                self.is_gone = true;
-                self.children_changed = true;
+        while self.dispatch(&mut received) == Outcome::EAGAIN {
+            let mask = self.signals.mask();
+            let _ = self.signals.set_mask(mask.overtaking(received.signal()));
+            let mut timeout = Timeout::from_milliseconds(RETRY_DELAY);
+            if sys::poll(self.signals, PidFd::NONE, true, Some(&mut timeout)) == Ready::Signals {
+                self.receive();
             }
-            if !ready.signals {
-                return;
-            }
-        }
-        if let Ok(received) = self.signals.read() {
-            self.receive(received);
+            let _ = self.signals.set_mask(mask);
         }
     }
 
     /// Takes a signal that was received: a child's end is ours, the rest is the process's.
-    fn receive(&mut self, received: Received) {
-        let Some(signal) = received.signal() else { return };
+    fn dispatch(&mut self, received: &mut Received) -> Outcome {
+        let signal = received.signal();
         if signal == Signal::CHLD {
             self.children_changed = true;
-            return;
+            return Outcome::OK;
         }
         let is_noise = received.is_from_kernel() && SignalSet::TERMINAL_NOISE.contains(signal);
         // What we raise ourselves is SIGPIPE, by writing to a standard error that nobody reads.
-        if is_noise || received.sender() == sys::getpid() as u32 {
-            return;
+        if is_noise || received.sender() == self.launch.pid {
+            return Outcome::OK;
         }
         if self.phase == Phase::Launching {
             self.owed = self.owed.with(signal);
         }
-        if self.deliver(signal, Some(&received)) == Err(Errno::EAGAIN) {
-            // The target's queue is full. What may fill it further waits in the kernel, with this one before it; what
-            // may empty it, like SIGCONT, still goes on.
-            self.signals.set_mask(SignalSet::STANDARD);
-            self.held = Some(received);
+        let outcome = self.deliver(received);
+        if self.is_stopping && self.process.pid == i32::MIN {
+            sys::exit(0);
         }
+        outcome
     }
 
     /// Sends to the process what is to be sent for a signal.
-    fn deliver(&self, signal: Signal, received: Option<&Received>) -> sys::Result<()> {
-        let (Some(process), Some(sent)) = (&self.process, self.options.rewrites.apply(signal)) else {
-            return Ok(());
-        };
-        self.note(c"signal", sent.number() as i32);
-        let group = self.options.has(b'g');
-        let payload = received.and_then(|received| received.payload(sent));
-        let result = process.signal(sent.number(), payload.as_ref(), group);
-        if sent == Signal::TERM && self.options.has(b'H') {
-            let _ = process.signal(Signal::HUP.number(), None, group);
+    #[inline(never)]
+    fn deliver(&mut self, received: &mut Received) -> Outcome {
+        let signal = received.signal();
+        let Some(sent) = self.options.rewrites.apply(signal) else { return Outcome::OK };
+        self.note(Step::Signal, sent.number().cast_signed());
+        self.is_stopping |= SignalSet::STOPPING.contains(sent);
+        let group = self.options.has::<b'g'>();
+        let outcome = self.process.signal(sent.number(), received.payload(sent), group);
+        // It may have to be sent again.
+        received.set_signal(signal);
+        if sent == Signal::TERM && self.options.has::<b'H'>() {
+            let _ = self.process.signal(Signal::HUP.number(), None, group);
         }
-        if let Err(errno) = result
-            && !matches!(errno, Errno::EAGAIN | Errno::ESRCH)
-        {
-            failure::report(Text::new(c"signal the process of"), self.search.file, errno.into());
+        if outcome == Outcome::EPERM {
+            failure::report(Step::Signal, self.search.file, outcome);
         }
-        result
+        outcome
     }
 
-    /// The status to exit with for one that a process ended with (`-e`).
-    fn report_status(&self, status: WaitStatus) -> u8 {
-        let code = status.code();
-        if self.options.reported_as_success.get(usize::from(code)) == Some(&true) {
-            0
-        } else {
-            code
-        }
-    }
-
-    fn note(&self, what: &'static CStr, number: i32) {
-        if self.options.has(b'v') {
-            failure::note(Text::new(what), number as u32);
+    #[inline(never)]
+    fn note(&self, step: Step, number: i32) {
+        if self.options.has::<b'v'>() {
+            failure::note(step, number);
         }
     }
 }

@@ -1,43 +1,84 @@
 //! Users and groups of this process.
 
-use syscalls::{Sysno, syscall};
+use syscalls::raw_syscall;
 
-use super::Result;
+use super::{Outcome, native};
+
+/// The id that stands for the one there is.
+pub const UNCHANGED: u32 = u32::MAX;
+
+/// A user's and a group's id.
+#[derive(Clone, Copy, Debug)]
+pub struct Ids {
+    /// The user's.
+    pub uid: u32,
+    /// The group's.
+    pub gid: u32,
+}
+
+impl Ids {
+    /// Takes these ids for the real and the effective ones. What is saved is replaced too, or, with `UNCHANGED` for
+    /// `saved`, kept, to have a way back.
+    #[inline(never)]
+    pub fn set(self, saved: u32) -> Outcome {
+        setresgid(self.gid, self.gid | saved).and(setresuid(self.uid, self.uid | saved))
+    }
+}
 
 /// `geteuid(2)`.
 #[must_use]
 pub fn geteuid() -> u32 {
     // SAFETY: takes nothing, can not fail.
-    unsafe { syscall!(Sysno::geteuid) }.unwrap_or(0) as u32
+    unsafe { raw_syscall!(native::GETEUID) as u32 }
 }
 
 /// `getegid(2)`.
 #[must_use]
 pub fn getegid() -> u32 {
     // SAFETY: takes nothing, can not fail.
-    unsafe { syscall!(Sysno::getegid) }.unwrap_or(0) as u32
+    unsafe { raw_syscall!(native::GETEGID) as u32 }
 }
 
-/// `getgroups(2)`: how many entries of the buffer were filled; EINVAL where it is too short.
-pub fn getgroups(buffer: &mut [u32]) -> Result<usize> {
-    // SAFETY: the kernel writes at most the buffer's length.
-    unsafe { syscall!(Sysno::getgroups, buffer.len(), buffer.as_mut_ptr()) }
+/// The supplementary groups of this process.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Groups {
+    /// How many there are; far more than are allowed where the kernel did not tell.
+    count: u32,
+    list: [u32; 64],
+}
+
+impl Groups {
+    /// `getgroups(2)`: EINVAL where there is no room for them.
+    #[inline]
+    pub fn get(&mut self) -> Outcome {
+        // SAFETY: the kernel writes at most the list's length.
+        let outcome = Outcome::new(unsafe { raw_syscall!(native::GETGROUPS, self.list.len(), self.list.as_mut_ptr()) });
+        self.count = outcome.number().cast_unsigned();
+        outcome
+    }
+
+    /// `setgroups(2)`; EINVAL where `get` failed.
+    pub fn set(&self) -> Outcome {
+        // SAFETY: the kernel reads as many entries as there are, or none for too high a count.
+        Outcome::new(unsafe { raw_syscall!(native::SETGROUPS, self.count, self.list.as_ptr()) })
+    }
 }
 
 /// `setgroups(2)`.
-pub fn setgroups(groups: &[u32]) -> Result<()> {
-    // SAFETY: the kernel reads as many entries as the slice has.
-    unsafe { syscall!(Sysno::setgroups, groups.len(), groups.as_ptr()) }.map(drop)
+pub fn setgroups(groups: &[u32]) -> Outcome {
+    // SAFETY: the kernel reads as many entries as there are.
+    Outcome::new(unsafe { raw_syscall!(native::SETGROUPS, groups.len(), groups.as_ptr()) })
 }
 
 /// `setresgid(2)`: real and effective id, and the saved one.
-pub fn setresgid(gid: u32, saved: u32) -> Result<()> {
+fn setresgid(gid: u32, saved: u32) -> Outcome {
     // SAFETY: takes numbers only.
-    unsafe { syscall!(Sysno::setresgid, gid, gid, saved) }.map(drop)
+    Outcome::new(unsafe { raw_syscall!(native::SETRESGID, gid, gid, saved) })
 }
 
 /// `setresuid(2)`: real and effective id, and the saved one.
-pub fn setresuid(uid: u32, saved: u32) -> Result<()> {
+pub fn setresuid(uid: u32, saved: u32) -> Outcome {
     // SAFETY: takes numbers only.
-    unsafe { syscall!(Sysno::setresuid, uid, uid, saved) }.map(drop)
+    Outcome::new(unsafe { raw_syscall!(native::SETRESUID, uid, uid, saved) })
 }

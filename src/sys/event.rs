@@ -3,9 +3,9 @@
 use core::mem::zeroed;
 
 use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, syscall};
+use syscalls::{Sysno, raw_syscall};
 
-use super::{Fd, PidFd, Result};
+use super::{Fd, Outcome, PidFd};
 use crate::signal::{Signal, SignalSet};
 
 const POLLIN: i16 = kernel::POLLIN as i16;
@@ -13,20 +13,14 @@ const POLLIN: i16 = kernel::POLLIN as i16;
 /// The size the kernel wants to hear of its `sigset_t`: 64 signals.
 const SIGNAL_SET_SIZE: usize = size_of::<SignalSet>();
 
-/// `rt_sigprocmask(2)`: sets the mask and gives the one before.
-pub fn sigprocmask(mask: SignalSet) -> SignalSet {
-    let mut before = SignalSet::NONE;
-    // SAFETY: the kernel reads one signal set and writes one.
-    let _ = unsafe {
-        syscall!(
-            Sysno::rt_sigprocmask,
-            kernel::SIG_SETMASK,
-            &raw const mask,
-            &raw mut before,
-            SIGNAL_SET_SIZE
-        )
-    };
-    before
+/// `rt_sigprocmask(2)`: swaps the mask with the one in force.
+#[inline(never)]
+pub fn sigprocmask(mask: &mut SignalSet) {
+    let mask = &raw mut *mask;
+    // SAFETY: the kernel reads one signal set, and then writes one.
+    unsafe {
+        raw_syscall!(Sysno::rt_sigprocmask, kernel::SIG_SETMASK, mask, mask, SIGNAL_SET_SIZE);
+    }
 }
 
 /// Gives SIGCHLD back its default disposition (`rt_sigaction(2)`): where a parent ignored it, which execve(2) hands on,
@@ -35,181 +29,210 @@ pub fn reset_sigchld() {
     // SAFETY: all bytes zero is the action SIG_DFL without flags.
     let action: kernel::kernel_sigaction = unsafe { zeroed() };
     // SAFETY: the kernel reads one action. No handler is set, so nothing is ever called.
-    let _ = unsafe {
-        syscall!(
-            Sysno::rt_sigaction,
-            kernel::SIGCHLD,
-            &raw const action,
-            0,
-            SIGNAL_SET_SIZE
-        )
-    };
+    unsafe {
+        raw_syscall!(Sysno::rt_sigaction, kernel::SIGCHLD, &raw const action, 0, SIGNAL_SET_SIZE);
+    }
 }
 
-/// A signal as it was received: `struct signalfd_siginfo` (signalfd(2)), the same on every architecture.
-#[derive(Clone, Copy, Debug)]
+/// A signal as signalfd(2) gives it, the same on every architecture.
+#[derive(Clone, Copy)]
 #[repr(C)]
-pub struct Received {
+struct Record {
     number: u32,
     error: i32,
     code: i32,
-    pid: u32,
+    pid: i32,
     uid: u32,
-    unused: [u32; 6],
-    value_int: i32,
-    value_pointer: u64,
+    unused: [u32; 7],
+    value: u64,
     rest: [u64; 9],
 }
 
+/// A signal that was received, in the form in which it can be sent on.
+#[derive(Clone, Copy)]
+pub union Received {
+    nothing: (),
+    record: Record,
+    info: kernel::siginfo_t,
+}
+
 impl Received {
+    /// No signal yet.
+    pub const NONE: Self = Self { nothing: () };
+
+    /// A signal that nobody sent.
+    #[must_use]
+    #[inline]
+    pub const fn of(signal: Signal) -> Self {
+        let mut received = Self { nothing: () };
+        received.record.number = signal.number();
+        received.record.code = 0;
+        received
+    }
+
     /// Which signal.
     #[must_use]
-    pub fn signal(&self) -> Option<Signal> {
-        Signal::new(self.number)
+    pub const fn signal(&self) -> Signal {
+        // SAFETY: any bytes are numbers.
+        Signal::from_kernel(unsafe { self.record.number })
     }
 
     /// The sender's pid; 0 where the sender is outside of our pid namespace.
     #[must_use]
-    pub const fn sender(&self) -> u32 {
-        self.pid
+    pub fn sender(&self) -> i32 {
+        // SAFETY: any bytes are numbers.
+        #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one place, behind two unions")]
+        unsafe {
+            self.info.__bindgen_anon_1.__bindgen_anon_1._sifields._rt._pid
+        }
+    }
+
+    fn code(&self) -> i32 {
+        // SAFETY: both forms have the code at the same place, and any bytes are numbers.
+        unsafe { self.record.code }
     }
 
     /// Whether the kernel raised it, as a terminal's driver does.
     #[must_use]
-    pub const fn is_from_kernel(&self) -> bool {
-        self.code == kernel::SI_KERNEL as i32
+    pub fn is_from_kernel(&self) -> bool {
+        self.code() == kernel::SI_KERNEL.cast_signed()
     }
 
-    /// What `sigqueue(3)` sent along, for another signal or the same; `None` where it came without.
+    /// Makes it another signal, or the same, with the same sender and value.
+    pub fn set_signal(&mut self, signal: Signal) {
+        self.record.number = signal.number();
+    }
+
+    /// What `sigqueue(3)` sent along, to go with another signal or the same; `None` where it came without.
     #[must_use]
-    pub fn payload(&self, signal: Signal) -> Option<SignalInfo> {
-        if self.code != kernel::SI_QUEUE {
-            return None;
-        }
-        // SAFETY: all bytes zero is a value of this union of numbers.
-        let mut info: kernel::siginfo_t = unsafe { zeroed() };
-        // SAFETY: every byte of the union is initialized, and any bytes are numbers.
-        let fields = unsafe { &mut info.__bindgen_anon_1.__bindgen_anon_1 };
-        fields.si_signo = signal.number() as i32;
-        fields.si_code = self.code;
-        fields._sifields._rt = kernel::__sifields__bindgen_ty_3 {
-            _pid: self.pid as i32,
-            _uid: self.uid,
-            _sigval: kernel::sigval {
-                sival_ptr: self.value_pointer as *mut _,
-            },
+    pub fn payload(&mut self, signal: Signal) -> Option<&SignalInfo> {
+        self.record.number = signal.number();
+        // SAFETY: any bytes are numbers.
+        (self.code() == kernel::SI_QUEUE).then_some(unsafe { &self.info })
+    }
+
+    /// Brings what was read into the form in which it can be sent on.
+    fn convert(&mut self) {
+        // SAFETY: any bytes are numbers.
+        let Record { pid, uid, value, .. } = unsafe { self.record };
+        let payload = kernel::__sifields__bindgen_ty_3 {
+            _pid: pid,
+            _uid: uid,
+            _sigval: kernel::sigval { sival_ptr: core::ptr::without_provenance_mut(value as usize) },
         };
-        Some(SignalInfo(info))
+        self.info.__bindgen_anon_1.__bindgen_anon_1._sifields._rt = payload;
     }
 }
 
 /// A signal's payload, ready to be sent on.
-pub struct SignalInfo(kernel::siginfo_t);
-
-impl SignalInfo {
-    /// For the system calls: the payload's address, or null.
-    pub(super) fn as_pointer(info: Option<&Self>) -> *const kernel::siginfo_t {
-        info.map_or(core::ptr::null(), |info| &raw const info.0)
-    }
-}
+pub type SignalInfo = kernel::siginfo_t;
 
 /// Signals as something to read (`signalfd(2)`). A signal that is blocked and not in the mask stays pending.
-#[derive(Debug)]
-pub struct SignalFd(Fd);
+#[derive(Clone, Copy, Debug)]
+pub struct SignalFd {
+    fd: Fd,
+    mask: SignalSet,
+}
 
 impl SignalFd {
-    /// A descriptor for the signals of the mask.
-    pub fn new(mask: SignalSet) -> Result<Self> {
-        Self::signalfd(-1, mask).map(|fd| Self(Fd(fd as i32)))
+    /// None yet.
+    pub const NONE: Self = Self { fd: Fd(-1), mask: SignalSet::NONE };
+    /// A placeholder that is nothing but zeros in memory.
+    pub const ZERO: Self = Self { fd: Fd(0), mask: SignalSet::NONE };
+
+    /// Forgets the descriptor, without closing it.
+    pub const fn forget(&mut self) {
+        self.fd = Self::NONE.fd;
     }
 
-    /// Another mask for the same descriptor.
-    pub fn set_mask(&self, mask: SignalSet) {
-        // It can fail for a descriptor that is none, or for want of memory for a new one only.
-        let _ = Self::signalfd(self.0.0, mask);
+    /// The mask.
+    #[must_use]
+    pub const fn mask(self) -> SignalSet {
+        self.mask
     }
 
-    fn signalfd(fd: i32, mask: SignalSet) -> Result<usize> {
+    /// Sets the mask: which signals can be read. [`SignalFd::NONE`] becomes a descriptor; with one that is open it can not
+    /// fail.
+    pub fn set_mask(&mut self, mask: SignalSet) -> Outcome {
+        let flags = kernel::O_CLOEXEC;
+        self.mask = mask;
         // SAFETY: the kernel reads one signal set.
-        unsafe {
-            syscall!(
-                Sysno::signalfd4,
-                fd,
-                &raw const mask,
-                SIGNAL_SET_SIZE,
-                kernel::O_CLOEXEC
-            )
-        }
+        let outcome = Outcome::new(unsafe {
+            raw_syscall!(Sysno::signalfd4, self.fd.raw(), &raw const self.mask, SIGNAL_SET_SIZE, flags)
+        });
+        self.fd = Fd::new(outcome);
+        outcome
     }
 
     /// Reads one signal, and waits for it where none is pending.
-    pub fn read(&self) -> Result<Received> {
-        // SAFETY: all bytes zero is a value of this struct of numbers.
-        let mut received: Received = unsafe { zeroed() };
-        // SAFETY: the kernel writes one such struct.
-        unsafe { syscall!(Sysno::read, self.0.0, &raw mut received, size_of::<Received>()) }.map(|_| received)
+    pub fn read(self, received: &mut Received) -> Outcome {
+        // SAFETY: the kernel writes one such record.
+        let outcome =
+            Outcome::new(unsafe { raw_syscall!(Sysno::read, self.fd.raw(), &raw mut *received, size_of::<Record>()) });
+        received.convert();
+        outcome
     }
 }
 
 /// How long to wait. The kernel takes off it what has passed, so that a wait can go on after an interruption.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Timeout(kernel::__kernel_old_timespec);
 
 impl Timeout {
+    /// No time at all, and nothing but zeros in memory.
+    pub const ZERO: Self = Self(kernel::__kernel_old_timespec { tv_sec: 0, tv_nsec: 0 });
+
     /// So many milliseconds, less than a second.
     #[must_use]
     pub const fn from_milliseconds(milliseconds: u32) -> Self {
-        Self(kernel::__kernel_old_timespec {
-            tv_sec: 0,
-            tv_nsec: milliseconds.cast_signed() as kernel::__kernel_old_time_t * 1_000_000,
-        })
+        let mut timeout = Self::ZERO;
+        timeout.set(milliseconds);
+        timeout
+    }
+
+    /// Sets it anew, to so many milliseconds, less than a second.
+    pub const fn set(&mut self, milliseconds: u32) {
+        self.0.tv_nsec = (milliseconds * 1_000_000) as kernel::__kernel_old_time_t;
     }
 }
 
 /// What `poll` found.
-#[derive(Clone, Copy, Debug)]
-pub struct Ready {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// The time is over.
+    Timeout,
     /// There are signals to read.
-    pub signals: bool,
+    Signals,
     /// The process ended.
-    pub ended: bool,
+    Process,
 }
 
-/// Waits for signals, for the end of a process, or for the timeout (`ppoll(2)`): `None` where the time is over.
-pub fn poll(signals: &SignalFd, process: Option<&PidFd>, timeout: Option<&mut Timeout>) -> Option<Ready> {
-    let process = process.map_or(-1, |pidfd| pidfd.0.0);
+/// Waits for signals, for the end of a process, or for the timeout (`ppoll(2)`). The end is that it ends while it
+/// `is_alive`, then that its parent reaps it (POLLHUP, Linux 6.9).
+pub fn poll(signals: SignalFd, process: PidFd, is_alive: bool, timeout: Option<&mut Timeout>) -> Ready {
     let mut descriptors = [
-        kernel::pollfd {
-            fd: signals.0.0,
-            events: POLLIN,
-            revents: 0,
-        },
-        kernel::pollfd {
-            fd: process,
-            events: POLLIN,
-            revents: 0,
-        },
+        kernel::pollfd { fd: signals.fd.0, events: POLLIN, revents: 0 },
+        kernel::pollfd { fd: process.0.0, events: i16::from(is_alive) * POLLIN, revents: 0 },
     ];
-    let is_over = ppoll(&mut descriptors, timeout) == Ok(0);
-    let [signals, process] = descriptors;
-    (!is_over).then_some(Ready {
-        signals: signals.revents != 0,
-        ended: process.revents != 0,
-    })
-}
-
-/// Waits a second at most until the parent of a process that ended has reaped it (POLLHUP, Linux 6.9).
-pub fn poll_reaped(process: &PidFd) {
-    let mut descriptors = [kernel::pollfd {
-        fd: process.0.0,
-        events: 0,
-        revents: 0,
-    }];
-    let _ = ppoll(&mut descriptors, Some(&mut Timeout::from_milliseconds(999)));
-}
-
-fn ppoll(descriptors: &mut [kernel::pollfd], timeout: Option<&mut Timeout>) -> Result<usize> {
     let timeout = timeout.map_or(core::ptr::null_mut(), |timeout| &raw mut timeout.0);
     // SAFETY: the kernel writes into as many entries as there are and, where it is not null, the timeout.
-    unsafe { syscall!(Sysno::ppoll, descriptors.as_mut_ptr(), descriptors.len(), timeout, 0, 0) }
+    unsafe { raw_syscall!(Sysno::ppoll, descriptors.as_mut_ptr(), descriptors.len(), timeout, 0, 0) };
+    let [signals, process] = descriptors;
+    if process.revents != 0 {
+        Ready::Process
+    } else if signals.revents != 0 {
+        Ready::Signals
+    } else {
+        Ready::Timeout
+    }
+}
+
+/// Whether a write of a page or less to a descriptor would not wait: at once, or with an error.
+#[must_use]
+pub fn is_writable(fd: i32) -> bool {
+    let mut descriptor = kernel::pollfd { fd, events: kernel::POLLOUT as i16, revents: 0 };
+    let mut timeout = Timeout::ZERO;
+    // SAFETY: the kernel writes into one entry and the timeout.
+    unsafe { raw_syscall!(Sysno::ppoll, &raw mut descriptor, 1, &raw mut timeout, 0, 0) };
+    descriptor.revents != 0
 }

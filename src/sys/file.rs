@@ -1,165 +1,177 @@
 //! Files and descriptors.
 
+use core::mem::{MaybeUninit, offset_of};
+
 use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, syscall};
+use syscalls::{Sysno, raw_syscall};
 
-use super::{Errno, Result, Text};
+use super::{Outcome, Text, geteuid, native};
 
-/// An open descriptor, closed when it goes.
-#[derive(Debug)]
+/// A descriptor. Where opening it failed it is a negative number, which every call answers with EBADF.
+#[derive(Clone, Copy, Debug)]
 pub struct Fd(pub(super) i32);
 
-impl Drop for Fd {
-    fn drop(&mut self) {
-        // SAFETY: the descriptor is ours and is not used again.
-        let _ = unsafe { syscall!(Sysno::close, self.0) };
-    }
-}
-
-/// What tells one state of a file from another, and who may have written it (`fstat(2)`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    /// Last modification: seconds, nanoseconds.
-    modified: (u64, u64),
-    mode: u32,
-    /// The owner's uid.
-    pub owner: u32,
-}
-
-impl Stamp {
-    /// Whether it is a regular file.
-    #[must_use]
-    pub const fn is_regular(&self) -> bool {
-        self.mode & kernel::S_IFMT == kernel::S_IFREG
-    }
-
-    /// Whether others than the owner may write it.
-    #[must_use]
-    pub const fn others_may_write(&self) -> bool {
-        self.mode & 0o022 != 0
-    }
-}
-
-/// `open(2)` for reading, without a wait for a FIFO's writer.
-pub fn open(path: Text<'_>) -> Result<Fd> {
-    open_with(path, kernel::O_RDONLY | kernel::O_NONBLOCK | kernel::O_CLOEXEC)
-}
-
-/// The same, but a symbolic link at the end of the path is an error (ELOOP).
-pub fn open_no_follow(path: Text<'_>) -> Result<Fd> {
-    open_with(
-        path,
-        kernel::O_RDONLY | kernel::O_NONBLOCK | kernel::O_CLOEXEC | kernel::O_NOFOLLOW,
-    )
-}
-
-fn open_with(path: Text<'_>, flags: u32) -> Result<Fd> {
-    // SAFETY: the path is a string with its NUL.
-    let fd = unsafe { syscall!(Sysno::openat, kernel::AT_FDCWD, path.as_pointer(), flags) }?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        reason = "descriptors are small"
-    )]
-    Ok(Fd(fd as i32))
-}
-
 impl Fd {
-    /// `fstat(2)`.
-    pub fn stamp(&self) -> Result<Stamp> {
-        // SAFETY: all bytes zero is a value of this struct of numbers.
-        let mut stat: kernel::stat = unsafe { core::mem::zeroed() };
-        // SAFETY: the kernel writes one `struct stat`.
-        unsafe { syscall!(Sysno::fstat, self.0, &raw mut stat) }?;
-        Ok(Stamp {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-            #[expect(clippy::cast_sign_loss, reason = "only compared")]
-            size: stat.st_size as u64,
-            modified: (stat.st_mtime, stat.st_mtime_nsec),
-            mode: stat.st_mode,
-            owner: stat.st_uid,
-        })
+    /// The descriptor that a call gave.
+    pub(super) const fn new(outcome: Outcome) -> Self {
+        Self(outcome.number())
+    }
+
+    /// As the system calls take it: of a negative number they only see 32 bits.
+    pub(super) const fn raw(self) -> u32 {
+        self.0.cast_unsigned()
+    }
+
+    /// How opening it went.
+    pub const fn outcome(self) -> Outcome {
+        Outcome::new(self.0 as usize)
+    }
+
+    /// `close(2)`.
+    pub fn close(self) {
+        // SAFETY: takes a number only.
+        unsafe { raw_syscall!(Sysno::close, self.raw()) };
     }
 
     /// `read(2)`: how many bytes came.
-    pub fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+    pub fn read(self, buffer: &mut [u8]) -> Outcome {
         // SAFETY: the kernel writes at most the buffer's length.
-        unsafe { syscall!(Sysno::read, self.0, buffer.as_mut_ptr(), buffer.len()) }
+        Outcome::new(unsafe { raw_syscall!(Sysno::read, self.raw(), buffer.as_mut_ptr(), buffer.len()) })
+    }
+
+    /// Reads what fits into a buffer, as a text: up to the first NUL. Where reading failed it is empty.
+    pub fn read_text(self, buffer: &mut ReadBuffer) -> Text<'_> {
+        let start = buffer.0.as_mut_ptr().cast::<u8>();
+        // SAFETY: the kernel writes at most the number of bytes given, one less than the buffer has.
+        let count = Outcome::new(unsafe { raw_syscall!(Sysno::read, self.raw(), start, ReadBuffer::MOST) });
+        // SAFETY: that many bytes came, so that the one behind them is in the buffer.
+        let end = unsafe { start.add(count.number().max(0) as usize) };
+        // SAFETY: as said.
+        unsafe { *end = 0 };
+        // SAFETY: what was written begins here and ends with this NUL.
+        unsafe { Text::from_start(start) }
+    }
+
+    /// `fstat(2)`.
+    pub fn stamp(self, stamp: &mut Stamp) -> Outcome {
+        // SAFETY: the kernel writes one `struct stat`.
+        Outcome::new(unsafe { raw_syscall!(native::FSTAT, self.raw(), &raw mut stamp.0) })
     }
 }
 
-/// The bytes of a file, in order, through a small buffer.
+/// Room for the beginning of a file and a NUL.
 #[derive(Debug)]
-pub struct FileBytes {
-    /// `None` where there is no such file: it has no bytes.
-    file: Option<Fd>,
-    /// What stopped the reading before the end, if anything did.
-    pub error: Option<Errno>,
-    buffer: [u8; 512],
-    next: usize,
-    end: usize,
-}
+pub struct ReadBuffer(MaybeUninit<[u8; ReadBuffer::MOST + 1]>);
 
-impl FileBytes {
-    /// Opens a file; one that is not there is an empty one.
+impl ReadBuffer {
+    /// How much is read: a pid file's number has to end within it.
+    const MOST: usize = 128;
+
+    /// Nothing read yet.
     #[must_use]
-    pub fn open(path: Text<'_>) -> Self {
-        let mut bytes = Self {
-            file: None,
-            error: None,
-            buffer: [0; 512],
-            next: 0,
-            end: 0,
-        };
-        match open(path) {
-            Ok(file) => bytes.file = Some(file),
-            Err(Errno::ENOENT) => {}
-            Err(errno) => bytes.error = Some(errno),
-        }
-        bytes
+    #[inline]
+    #[expect(clippy::new_without_default, reason = "nobody needs a default")]
+    pub const fn new() -> Self {
+        Self(MaybeUninit::uninit())
     }
 }
 
-impl Iterator for FileBytes {
-    type Item = u8;
+/// `open(2)` for reading, without a wait for a FIFO's writer. With `O_NOFOLLOW` in `flags` a symbolic link at the end of
+/// the path is an error (ELOOP), as no path at all is (EFAULT).
+pub fn open(path: Option<Text<'_>>, flags: u32) -> Fd {
+    let flags = kernel::O_RDONLY | kernel::O_NONBLOCK | kernel::O_CLOEXEC | flags;
+    // SAFETY: the path is a string with its NUL.
+    Fd::new(Outcome::new(unsafe { raw_syscall!(Sysno::openat, kernel::AT_FDCWD, pointer(path), flags) }))
+}
 
-    fn next(&mut self) -> Option<u8> {
-        if self.next == self.end {
-            self.next = 0;
-            self.end = match self.file.as_ref()?.read(&mut self.buffer) {
-                Ok(count) => count,
-                Err(errno) => {
-                    self.error = Some(errno);
-                    0
-                }
-            };
+/// What tells one state of a file from another, and who may have written it (`struct stat`).
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp(native::Stat);
+
+impl Stamp {
+    /// The stamp of no file.
+    pub const NONE: Self = Self(
+        // SAFETY: all bytes zero is a value of this struct of numbers.
+        unsafe { core::mem::zeroed() },
+    );
+
+    /// Whether it is the same state of the same file: device, inode, size, and time of modification.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        // The words that matter, a bit each: a loop over them is half of five comparisons. Of what is longer than a word,
+        // with 32 bits, the lower one, which comes first, is enough.
+        const WORD: usize = size_of::<usize>();
+        let mut mask = 1_u32 << (offset_of!(native::Stat, st_dev) / WORD)
+            | 1 << (offset_of!(native::Stat, st_ino) / WORD)
+            | 1 << (offset_of!(native::Stat, st_size) / WORD)
+            | 1 << (offset_of!(native::Stat, st_mtime) / WORD)
+            | 1 << (offset_of!(native::Stat, st_mtime_nsec) / WORD);
+        let mut words = self.words().iter().zip(other.words());
+        while mask != 0 {
+            let Some((own, others)) = words.next() else { break };
+            if mask & 1 != 0 && own != others {
+                return false;
+            }
+            mask >>= 1;
         }
-        let byte = *self.buffer.get(..self.end)?.get(self.next)?;
-        self.next += 1;
-        Some(byte)
+        true
     }
+
+    fn words(&self) -> &[usize; size_of::<native::Stat>() / size_of::<usize>()] {
+        // SAFETY: it is a struct of numbers, aligned to a word, and all of it is written.
+        unsafe { &*(&raw const self.0).cast() }
+    }
+
+    /// Its size in bytes.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.0.st_size as usize
+    }
+
+    /// Whether it is a regular file. The others that have this bit are symbolic links and sockets: they can not be opened.
+    #[must_use]
+    pub const fn is_regular(&self) -> bool {
+        self.0.st_mode & kernel::S_IFREG != 0
+    }
+
+    /// Whether nobody but root and we can have written it.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        let mut others = self.0.st_mode & (kernel::S_IWGRP | kernel::S_IWOTH);
+        if self.0.st_uid != 0 {
+            others |= self.0.st_uid ^ geteuid();
+        }
+        others == 0
+    }
+}
+
+/// Closes all descriptors from one on (`close_range(2)`, Linux 5.9).
+pub fn close_all_from(first: u32) {
+    // SAFETY: takes numbers only.
+    unsafe { raw_syscall!(Sysno::close_range, first, u32::MAX, 0) };
+}
+
+/// `chdir(2)` to the root directory.
+pub fn change_to_root() {
+    // SAFETY: the path is a string with its NUL.
+    unsafe { raw_syscall!(Sysno::chdir, c"/".as_ptr()) };
 }
 
 /// `write(2)` of a message that nothing depends on: whether it arrives makes no difference.
 pub fn write(fd: i32, bytes: &[u8]) {
     // SAFETY: the kernel reads at most the slice's length.
-    let _ = unsafe { syscall!(Sysno::write, fd, bytes.as_ptr(), bytes.len()) };
+    unsafe { raw_syscall!(Sysno::write, fd, bytes.as_ptr(), bytes.len()) };
+}
+
+/// A path for a system call.
+fn pointer(path: Option<Text<'_>>) -> *const u8 {
+    path.map_or(core::ptr::null(), Text::as_pointer)
 }
 
 /// `unlink(2)`.
-pub fn unlink(path: Text<'_>) -> Result<()> {
+pub fn unlink(path: Option<Text<'_>>) -> Outcome {
     // SAFETY: the path is a string with its NUL.
-    unsafe { syscall!(Sysno::unlinkat, kernel::AT_FDCWD, path.as_pointer(), 0) }.map(drop)
-}
-
-/// `getcwd(2)`: how many bytes of the buffer were filled, the NUL included.
-pub fn getcwd(buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: the kernel writes at most the buffer's length.
-    unsafe { syscall!(Sysno::getcwd, buffer.as_mut_ptr(), buffer.len()) }
+    Outcome::new(unsafe { raw_syscall!(Sysno::unlinkat, kernel::AT_FDCWD, pointer(path), 0) })
 }
 
 /// Whether a descriptor is a terminal: whether it has a window size, as isatty(3) of the C libraries asks.
@@ -167,5 +179,5 @@ pub fn getcwd(buffer: &mut [u8]) -> Result<usize> {
 pub fn is_terminal(fd: i32) -> bool {
     let mut window_size = [0_u16; 4];
     // SAFETY: the kernel writes one `struct winsize`, four shorts.
-    unsafe { syscall!(Sysno::ioctl, fd, linux_raw_sys::ioctl::TIOCGWINSZ, &raw mut window_size) }.is_ok()
+    unsafe { raw_syscall!(Sysno::ioctl, fd, linux_raw_sys::ioctl::TIOCGWINSZ, &raw mut window_size) == 0 }
 }

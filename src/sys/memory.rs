@@ -1,25 +1,23 @@
 //! The stack we leave behind.
 
-use syscalls::{Sysno, syscall};
+use core::mem::MaybeUninit;
+
+use syscalls::{Sysno, raw_syscall};
+
+use super::native::PAGE;
 
 /// Gives back the memory of the stack below the caller's frame (`madvise(2)`, `MADV_DONTNEED`): what a child that shared
 /// our memory used there, and what start-up needed once.
-#[inline(never)]
-pub fn forget_stack_below() {
-    const PAGE: usize = 4096;
-    /// More than the deepest use of the stack, the group list of an identity.
-    const DEPTH: usize = 512 * 1024;
-    /// Nothing of this frame lies so far below the local variable in it.
-    const FRAME: usize = 256;
-    let here = 0_u8;
+#[inline]
+pub(super) fn forget_stack_below() {
+    /// More than the deepest use of the stack: frames stay below a page, and calls are not deep.
+    const DEPTH: usize = 128 * 1024;
+    /// Nothing of a small frame lies so far below a local variable in it.
+    const FRAME: usize = 96;
+    let here = MaybeUninit::<u8>::uninit();
     let end = (&raw const here as usize - FRAME) & !(PAGE - 1);
-    // SAFETY: the range ends below this frame, the lowest one there is, and nothing outlives the calls that used it.
-    let _ = unsafe {
-        syscall!(
-            Sysno::madvise,
-            end - DEPTH,
-            DEPTH,
-            linux_raw_sys::general::MADV_DONTNEED
-        )
-    };
+    // SAFETY: the range ends below the caller's frame, the lowest one there is, and nothing outlives the calls that used it.
+    unsafe {
+        raw_syscall!(Sysno::madvise, end - DEPTH, DEPTH, linux_raw_sys::general::MADV_DONTNEED);
+    }
 }

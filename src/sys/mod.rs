@@ -1,33 +1,40 @@
 //! The system calls, typed.
 //!
-//! The only unsafe code of the library. Wrappers keep the kernel's names and hand back a bare error number; the caller,
+//! The only unsafe code of the library. Wrappers keep the kernel's names and hand back its bare [`Outcome`]; the caller,
 //! who knows what the call was for, adds the rest.
+#![expect(unsafe_code, reason = "system calls are made here, so that they need not be made elsewhere")]
 #![expect(
-    unsafe_code,
-    reason = "system calls are made here, so that they need not be made elsewhere"
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_sign_loss,
+    reason = "the kernel's words are wider than what it puts into them"
 )]
+#![expect(clippy::must_use_candidate, reason = "what a call gives is told by its type: an outcome must be used")]
 
 mod credentials;
 mod event;
 mod file;
 mod memory;
+mod native;
+mod outcome;
 mod process;
 mod start;
+mod table;
+mod terminal;
 mod text;
 
-pub use credentials::{getegid, geteuid, getgroups, setgroups, setresgid, setresuid};
-pub use event::{Ready, Received, SignalFd, SignalInfo, Timeout, poll, poll_reaped, reset_sigchld, sigprocmask};
-pub use file::{Fd, FileBytes, Stamp, getcwd, is_terminal, open, open_no_follow, unlink, write};
-pub use memory::forget_stack_below;
+pub use credentials::{Groups, Ids, UNCHANGED, getegid, geteuid, setgroups, setresuid};
+pub use event::{Ready, Received, SignalFd, SignalInfo, Timeout, is_writable, poll, reset_sigchld, sigprocmask};
+pub use file::{Fd, ReadBuffer, Stamp, change_to_root, close_all_from, is_terminal, open, unlink, write};
+pub use outcome::Outcome;
 pub use process::{
-    PidFd, WaitStatus, become_subreaper, clone, exit, find_child, find_process, getpid, kill, queue, wait,
+    PendingLimit, PidFd, WaitStatus, become_subreaper, clone, exit, find_any_child, find_child, find_process, getpid,
+    kill, queue, set_parent_death_signal, wait,
 };
-pub use start::{Arguments, Environment, SavedVariable, Start};
-pub use syscalls::Errno;
+pub use start::{Arguments, Environment, Start, Variable, Words};
+pub use table::Table;
+pub use terminal::lead_foreground_group;
 pub use text::{Text, TextBuffer};
-
-/// What a system call gives.
-pub type Result<T> = core::result::Result<T, Errno>;
 
 /// The descriptors of every program (stdin(3)).
 pub const STANDARD_INPUT: i32 = 0;

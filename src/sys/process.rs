@@ -1,53 +1,86 @@
 //! Processes: to start, to signal, to wait for.
 
-use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, syscall};
+use core::mem::MaybeUninit;
 
-use super::{Fd, Result, SignalInfo};
+use linux_raw_sys::general as kernel;
+use syscalls::{Sysno, raw_syscall};
+
+use super::memory::forget_stack_below;
+use super::{Fd, Outcome, SignalInfo, native};
 
 /// `getpid(2)`.
 #[must_use]
 pub fn getpid() -> i32 {
     // SAFETY: takes nothing, can not fail.
-    unsafe { syscall!(Sysno::getpid) }.unwrap_or(0) as i32
+    unsafe { raw_syscall!(Sysno::getpid) as i32 }
 }
 
-/// `exit_group(2)`.
-pub fn exit(status: u8) -> ! {
+/// `exit(2)`: the end of the only thread is the end of the process.
+#[inline(never)]
+pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: takes a number, does not return.
-        let _ = unsafe { syscall!(Sysno::exit_group, status) };
+        unsafe { raw_syscall!(Sysno::exit, status.cast_unsigned()) };
     }
 }
 
 /// `PR_SET_CHILD_SUBREAPER` of `prctl(2)` (Linux 3.4): orphaned descendants become our children.
-pub fn become_subreaper() -> Result<()> {
+pub fn become_subreaper() -> Outcome {
     // SAFETY: takes numbers only.
-    unsafe { syscall!(Sysno::prctl, linux_raw_sys::prctl::PR_SET_CHILD_SUBREAPER, 1) }.map(drop)
+    Outcome::new(unsafe { raw_syscall!(Sysno::prctl, linux_raw_sys::prctl::PR_SET_CHILD_SUBREAPER, 1) })
+}
+
+/// `PR_SET_PDEATHSIG` of `prctl(2)`: we get a signal when our parent ends.
+pub fn set_parent_death_signal(signal: u32) {
+    // SAFETY: takes numbers only.
+    unsafe { raw_syscall!(Sysno::prctl, linux_raw_sys::prctl::PR_SET_PDEATHSIG, signal) };
 }
 
 /// Starts a child that runs `child(argument)` in our memory while we stand still, until it executes a program or exits
 /// (`clone(2)` with `CLONE_VM` and `CLONE_VFORK`): no page is copied, and none of ours is touched twice.
 ///
-/// What the child writes to memory stays written; that is the caller's affair. Gives the child's pid, and its pidfd
-/// where the kernel has such a thing.
+/// What the child writes to memory stays written; that is the caller's affair. What it used of the stack is given back. Gives the child's pid.
 #[inline(never)]
-pub fn clone<T>(child: fn(&T) -> !, argument: &T) -> Result<(i32, Option<PidFd>)> {
+pub fn clone<T>(child: fn(&T) -> !, argument: &T) -> Outcome {
     const FLAGS: u32 = kernel::CLONE_VM | kernel::CLONE_VFORK | kernel::SIGCHLD;
-    let mut pidfd: i32 = -1;
+    let [first, second] = native::clone_arguments(FLAGS);
     // SAFETY: no stack is given, so the child goes on on ours, below this frame: it calls a function that does not
     // return, and so never takes anything off the stack that we need when we go on.
-    let mut result = unsafe { syscall!(Sysno::clone, FLAGS | kernel::CLONE_PIDFD, 0, &raw mut pidfd, 0, 0) };
-    if result.is_err() {
-        // SAFETY: as above.
-        result = unsafe { syscall!(Sysno::clone, FLAGS, 0, 0, 0, 0) };
-    }
-    let pid = result?;
-    if pid == 0 {
+    let pid = Outcome::new(unsafe { raw_syscall!(Sysno::clone, first, second) });
+    if pid == Outcome::OK {
         child(argument);
     }
-    // Before 5.2 the flag was ignored: then nothing was written.
-    Ok((pid as i32, (pidfd >= 0).then_some(PidFd(Fd(pidfd)))))
+    forget_stack_below();
+    pid
+}
+
+/// How many signals may be pending at us and at others of our user before one more for us finds no room
+/// (`RLIMIT_SIGPENDING` of getrlimit(2)).
+#[derive(Clone, Copy, Debug)]
+pub struct PendingLimit(kernel::rlimit64);
+
+impl PendingLimit {
+    /// Not known: a placeholder that is nothing but zeros in memory.
+    pub const ZERO: Self = Self(kernel::rlimit64 { rlim_cur: 0, rlim_max: 0 });
+
+    /// Halves our own and gives what it was. Signals that wait for us can then never take all the room that the same user
+    /// has for those that we send on.
+    pub fn halve(&mut self) {
+        let old = &raw mut self.0;
+        // SAFETY: the kernel writes one limit.
+        unsafe { raw_syscall!(Sysno::prlimit64, 0, kernel::RLIMIT_SIGPENDING, 0, old) };
+        let whole = self.0.rlim_cur;
+        self.0.rlim_cur = whole / 2;
+        self.set();
+        self.0.rlim_cur = whole;
+    }
+
+    /// Makes it ours.
+    #[inline(never)]
+    pub fn set(&self) {
+        // SAFETY: the kernel reads one limit.
+        unsafe { raw_syscall!(Sysno::prlimit64, 0, kernel::RLIMIT_SIGPENDING, &raw const self.0, 0) };
+    }
 }
 
 /// How a process ended, as `wait(2)` encodes it.
@@ -56,85 +89,116 @@ pub struct WaitStatus(pub i32);
 
 impl WaitStatus {
     /// The signal that killed it, 0 where it exited.
-    pub const fn signal(self) -> u32 {
-        (self.0 & 0x7f) as u32
+    #[must_use]
+    pub const fn signal(self) -> i32 {
+        self.0 & 0x7f
     }
-    /// The status it exited with.
-    pub const fn exit_code(self) -> u8 {
-        (self.0 >> 8) as u8
+
+    /// The status that it exited with.
+    #[must_use]
+    pub const fn exit_code(self) -> i32 {
+        self.0 >> 8
     }
+
     /// The status that stands for it, as the shells have it: its own, or 128 and the signal.
-    pub const fn code(self) -> u8 {
-        if self.signal() == 0 {
-            self.exit_code()
-        } else {
-            128 + self.signal() as u8
+    #[must_use]
+    #[inline(never)]
+    pub const fn code(self) -> i32 {
+        match self.signal() {
+            0 => self.exit_code(),
+            signal => 128 + signal,
         }
     }
 }
 
-/// Reaps a child that ended, without waiting (`wait4(2)`): `pid`, or any for -1. `None` where none ended yet.
+/// Reaps a child that ended, without waiting (`wait4(2)`): `pid`, or any for -1. Gives its pid; 0 where none ended yet,
 /// ECHILD where there is none.
-pub fn wait(pid: i32) -> Result<Option<(i32, WaitStatus)>> {
-    let mut status = 0;
+pub fn wait(pid: i32, status: &mut WaitStatus) -> Outcome {
     // SAFETY: the kernel writes one int.
-    let pid = unsafe { syscall!(Sysno::wait4, pid, &raw mut status, kernel::WNOHANG, 0) }?;
-    Ok((pid != 0).then_some((pid as i32, WaitStatus(status))))
+    Outcome::new(unsafe { raw_syscall!(Sysno::wait4, pid.cast_unsigned(), &raw mut status.0, kernel::WNOHANG, 0) })
 }
 
-/// Whether `pid`, or any process for 0, is a child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where it is
-/// not. Nothing is reaped.
-pub fn find_child(pid: i32) -> Result<()> {
-    let which = if pid == 0 { kernel::P_ALL } else { kernel::P_PID };
+/// Whether `pid` is a child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where it is not. Nothing is reaped.
+pub fn find_child(pid: i32) -> Outcome {
+    waitid(kernel::P_PID, pid)
+}
+
+/// Whether there is any child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where there is none. Nothing is
+/// reaped.
+pub fn find_any_child() -> Outcome {
+    waitid(kernel::P_ALL, 0)
+}
+
+#[inline(never)]
+fn waitid(which: u32, pid: i32) -> Outcome {
     let options = kernel::WEXITED | kernel::WNOHANG | kernel::WNOWAIT;
     // SAFETY: into a null siginfo the kernel writes nothing.
-    unsafe { syscall!(Sysno::waitid, which, pid, 0, options, 0) }.map(drop)
+    Outcome::new(unsafe { raw_syscall!(Sysno::waitid, which, pid.cast_unsigned(), 0, options, 0) })
 }
 
-/// `kill(2)`: a process, or for a negative number a process group. Signal 0 only asks.
-pub fn kill(pid: i32, signal: u32) -> Result<()> {
+/// Asks whether `pid` is a process that we may signal, by `tgkill(2)` with signal 0: unlike `kill(2)` it does not take
+/// the id of a thread for one. ESRCH where it is not, EPERM where we may not.
+#[inline(never)]
+pub fn find_process(pid: i32) -> Outcome {
     // SAFETY: takes numbers only.
-    unsafe { syscall!(Sysno::kill, pid, signal) }.map(drop)
+    Outcome::new(unsafe { raw_syscall!(Sysno::tgkill, pid.cast_unsigned(), pid.cast_unsigned(), 0) })
+}
+
+/// `kill(2)`: a process, or for a negative number a process group.
+pub fn kill(pid: i32, signal: u32) -> Outcome {
+    // SAFETY: takes numbers only.
+    Outcome::new(unsafe { raw_syscall!(Sysno::kill, pid.cast_unsigned(), signal) })
 }
 
 /// `rt_sigqueueinfo(2)`: a signal with its payload.
-pub fn queue(pid: i32, signal: u32, info: &SignalInfo) -> Result<()> {
+pub fn queue(pid: i32, signal: u32, info: &SignalInfo) -> Outcome {
     // SAFETY: the kernel reads one siginfo.
-    unsafe { syscall!(Sysno::rt_sigqueueinfo, pid, signal, SignalInfo::as_pointer(Some(info))) }.map(drop)
+    Outcome::new(unsafe {
+        raw_syscall!(Sysno::rt_sigqueueinfo, pid.cast_unsigned(), signal, core::ptr::from_ref(info))
+    })
 }
 
-/// Asks whether `pid` is a process, by `tgkill(2)` with signal 0: unlike `kill(2)` it does not take the id of a thread
-/// for one. ESRCH where it is not.
-pub fn find_process(pid: i32) -> Result<()> {
-    // SAFETY: takes numbers only.
-    unsafe { syscall!(Sysno::tgkill, pid, pid, 0) }.map(drop)
-}
-
-/// A process, whatever becomes of its number (`pidfd_open(2)`).
-#[derive(Debug)]
+/// A process, whatever becomes of its number (`pidfd_open(2)`). Where the kernel has no such thing it is a negative
+/// number, which every call answers with EBADF.
+#[derive(Clone, Copy, Debug)]
 pub struct PidFd(pub(super) Fd);
 
 impl PidFd {
+    /// No process.
+    pub const NONE: Self = Self(Fd(-1));
+    /// A placeholder that is nothing but zeros in memory, where no process is meant at all.
+    pub const ZERO: Self = Self(Fd(0));
     /// `PIDFD_SIGNAL_PROCESS_GROUP` (Linux 6.9).
     pub const PROCESS_GROUP: u32 = 1 << 2;
 
     /// `pidfd_open(2)` (Linux 5.3): ESRCH where there is no such process, EINVAL for the id of a thread.
-    pub fn open(pid: i32) -> Result<Self> {
+    #[must_use]
+    pub fn open(pid: i32) -> Self {
         // SAFETY: takes numbers only.
-        let fd = unsafe { syscall!(Sysno::pidfd_open, pid, 0) }?;
-        Ok(Self(Fd(fd as i32)))
+        Self(Fd::new(Outcome::new(unsafe { raw_syscall!(Sysno::pidfd_open, pid.cast_unsigned(), 0) })))
+    }
+
+    /// Whether there is one.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        self.0.0 >= 0
+    }
+
+    /// `close(2)`.
+    pub fn close(self) {
+        self.0.close();
     }
 
     /// `pidfd_send_signal(2)` (Linux 5.1): ESRCH where the process was reaped.
-    pub fn send_signal(&self, signal: u32, info: Option<&SignalInfo>, flags: u32) -> Result<()> {
-        let info = SignalInfo::as_pointer(info);
+    pub fn send_signal(self, signal: u32, info: Option<&SignalInfo>, flags: u32) -> Outcome {
+        let info = info.map_or(core::ptr::null(), core::ptr::from_ref);
         // SAFETY: the kernel reads one siginfo, or none from a null pointer.
-        unsafe { syscall!(Sysno::pidfd_send_signal, self.0.0, signal, info, flags) }.map(drop)
+        Outcome::new(unsafe { raw_syscall!(Sysno::pidfd_send_signal, self.0.raw(), signal, info, flags) })
     }
 
     /// How a process ended that is not our child (`PIDFD_GET_INFO`, Linux 6.15): `None` as long as its parent has not
-    /// reaped it.
-    pub fn exit_status(&self) -> Result<Option<WaitStatus>> {
+    /// reaped it, and where the kernel does not tell.
+    pub fn exit_status(self) -> Option<WaitStatus> {
         const INFO_EXIT: u64 = 1 << 3;
         /// `_IOWR(0xFF, 11, struct pidfd_info)`, in the struct's first size.
         const GET_INFO: u32 = 0xc040_ff0b;
@@ -142,16 +206,12 @@ impl PidFd {
         #[repr(C)]
         struct Info {
             mask: u64,
-            unused: [u32; 13],
+            unused: MaybeUninit<[u32; 13]>,
             exit_code: i32,
         }
-        let mut info = Info {
-            mask: INFO_EXIT,
-            unused: [0; 13],
-            exit_code: 0,
-        };
-        // SAFETY: the kernel writes one such struct.
-        unsafe { syscall!(Sysno::ioctl, self.0.0, GET_INFO, &raw mut info) }?;
-        Ok((info.mask & INFO_EXIT != 0).then_some(WaitStatus(info.exit_code)))
+        let mut info = Info { mask: INFO_EXIT, unused: MaybeUninit::uninit(), exit_code: 0 };
+        // SAFETY: the kernel writes one such struct. Of what it reads it looks at the mask alone.
+        let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::ioctl, self.0.raw(), GET_INFO, &raw mut info) });
+        (!outcome.is_failure() && info.mask & INFO_EXIT != 0).then_some(WaitStatus(info.exit_code))
     }
 }

@@ -7,157 +7,196 @@
 //!                    the auxiliary vector, two words an entry, ended by AT_NULL
 //! ```
 
-use core::ptr::null;
+use core::ptr::null_mut;
 
-use syscalls::{Errno, Sysno, syscall};
+use linux_raw_sys::auxvec::{AT_NULL, AT_SECURE};
+use syscalls::{Sysno, raw_syscall};
 
-use super::Text;
+use super::{Outcome, Text};
 
 const SHELL: Text<'static> = Text::new(c"/bin/sh");
 
-/// `execve(2)`: returns only where it failed.
-fn execve(path: Text<'_>, arguments: *const *const u8, environment: Environment) -> Errno {
-    // SAFETY: a string with its NUL, and two null-terminated arrays of such strings.
-    let result = unsafe { syscall!(Sysno::execve, path.as_pointer(), arguments, environment.entries) };
-    result.err().unwrap_or(Errno::EINVAL)
-}
+/// An entry of the start stack's arrays. A null pointer, which ends them, is `None`.
+type Entry = Option<Text<'static>>;
 
-/// The arguments that are left, a cursor on the null-terminated array of the start stack.
+/// The arguments that are left, a cursor on the array of the start stack.
 #[derive(Clone, Copy, Debug)]
-pub struct Arguments {
-    at: *mut *const u8,
-}
+pub struct Arguments(*mut Entry);
 
 impl Arguments {
+    /// None yet: a placeholder, with nothing to take from it.
+    pub const NONE: Self = Self(null_mut());
+
+    /// Arguments that are no program's.
+    #[must_use]
+    pub const fn of(words: &mut Words) -> Self {
+        Self(words.0.as_mut_ptr())
+    }
+
     /// The next argument, which stays where it is.
     #[must_use]
-    pub fn peek(self) -> Option<Text<'static>> {
-        // SAFETY: the cursor stands at or before the array's null.
-        let pointer = unsafe { *self.at };
-        // SAFETY: entries of the array point to strings that the kernel put there for the life of the process.
-        (!pointer.is_null()).then(|| unsafe { Text::from_pointer(pointer) })
+    pub fn peek(self) -> Entry {
+        // SAFETY: the cursor stands at or before the null of an array whose entries are strings, for the process's life.
+        unsafe { *self.0 }
     }
 
-    /// A command without arguments, in an array that the caller lends: it has to stay until the command is executed.
+    /// Takes the next argument.
+    pub fn take(&mut self) -> Entry {
+        let argument = self.peek()?;
+        // SAFETY: an entry that is not the null has a successor.
+        self.0 = unsafe { self.0.add(1) };
+        Some(argument)
+    }
+
+    /// The next argument and its place, to be restored.
     #[must_use]
-    pub fn of_one(command: Text<'_>, array: &mut [*const u8; 3]) -> Self {
-        // The first word is for the shell, see `execute`.
-        *array = [null(), command.as_pointer(), null()];
-        let [_, at, _] = array;
-        Self { at }
+    pub fn hold(self) -> Variable {
+        Variable { place: self.0, entry: self.peek() }
     }
 
-    /// Puts another string in the place of the next argument. Nothing happens where there is none.
-    pub fn replace(self, argument: Text<'static>) {
-        if self.peek().is_some() {
-            // SAFETY: the cursor stands on an entry, and the array is the process's own to write.
-            unsafe { *self.at = argument.as_pointer() };
-        }
+    /// Makes one string all that is left, in the place of the next argument. Where there is none left, that takes the
+    /// environment's first place too.
+    pub fn replace_all(self, argument: Text<'static>) {
+        // SAFETY: the array is the process's own to write, up to and including its null.
+        unsafe { *self.0 = Some(argument) };
+        // SAFETY: behind the null of the arguments there is the environment, which has a null at least.
+        let next = unsafe { self.0.add(1) };
+        // SAFETY: as said.
+        unsafe { *next = None };
     }
 
-    /// `execve(2)` of the first argument's path `path`: returns only where it failed.
+    /// `execve(2)` of the file `path`: returns only where it failed.
     ///
     /// What the kernel does not know how to execute is run by `/bin/sh`, as execvp(3) and the shells do.
-    pub fn execute(self, path: Text<'_>, environment: Environment) -> Errno {
-        let errno = execve(path, self.at, environment);
-        if errno != Errno::ENOEXEC {
-            return errno;
+    pub fn execute(self, path: Text<'_>, environment: Environment) -> Outcome {
+        let outcome = execve(path, self.0, environment);
+        if outcome != Outcome::ENOEXEC {
+            return outcome;
         }
-        // SAFETY: the cursor stands on an entry.
-        unsafe { *self.at = path.as_pointer() };
-        // SAFETY: before the first entry of the start stack there is argc, and before the others an entry.
-        let shell = unsafe { self.at.sub(1) };
-        // SAFETY: as said, a word of the start stack, which is ours to write.
-        unsafe { *shell = SHELL.as_pointer() };
+        // SAFETY: before the first entry there is argc, before the others an entry: words that are ours to write.
+        let shell = unsafe { self.0.sub(1) };
+        // SAFETY: as said.
+        unsafe { *shell = Some(SHELL) };
+        // SAFETY: the cursor stands on the command's entry. No more than the pointer is kept, until the exec.
+        unsafe { *self.0.cast::<*const u8>() = path.as_pointer() };
         execve(SHELL, shell, environment)
     }
 }
 
-impl Iterator for Arguments {
-    type Item = Text<'static>;
-
-    fn next(&mut self) -> Option<Text<'static>> {
-        let argument = self.peek()?;
-        // SAFETY: an entry that is not the null has a successor.
-        self.at = unsafe { self.at.add(1) };
-        Some(argument)
-    }
+/// `execve(2)`: returns only where it failed.
+fn execve(path: Text<'_>, arguments: *const Entry, environment: Environment) -> Outcome {
+    // SAFETY: a string with its NUL, and two null-terminated arrays of such strings.
+    Outcome::new(unsafe { raw_syscall!(Sysno::execve, path.as_pointer(), arguments, environment.0) })
 }
 
 /// The environment, changed in place: new variables grow over the auxiliary vector behind it, which nothing here reads.
-/// It has two words for each of its entries, and no kernel gives fewer than ten.
+/// It has two words for each of its entries, and every kernel gives more than ten.
 #[derive(Clone, Copy, Debug)]
-pub struct Environment {
-    entries: *mut *const u8,
-}
+pub struct Environment(*mut Entry);
 
 impl Environment {
-    /// The entry of a variable, `NAME=` and its value, or the place for one.
-    fn slot(self, name: Text<'_>) -> *mut *const u8 {
-        let mut slot = self.entries;
-        loop {
-            // SAFETY: the cursor stands at or before the null of the array.
-            let entry = unsafe { *slot };
-            // SAFETY: an entry that is not null points to a string.
-            if entry.is_null() || unsafe { Text::from_pointer(entry) }.take_prefix(name) {
-                return slot;
+    /// None yet: a placeholder, with nothing to find in it.
+    pub const NONE: Self = Self(null_mut());
+
+    /// The place of the variable that `name` begins with (`NAME=`): its entry, or the null behind the last one.
+    #[must_use]
+    #[inline(never)]
+    pub fn find(self, name: Text<'_>) -> Variable {
+        let mut entries = Arguments(self.0);
+        while let Some(entry) = entries.peek() {
+            if entry.byte_behind(name, b'=') == b'=' {
+                break;
             }
+            entries.take();
+        }
+        Variable { place: entries.0, entry: entries.peek() }
+    }
+
+    /// The value of a variable, or that of the entry `default`, which names it too.
+    #[must_use]
+    pub fn get(self, default: Text<'static>) -> Text<'static> {
+        let entry = self.find(default).entry.unwrap_or(default);
+        entry.find(b'=').unwrap_or(entry)
+    }
+
+    /// Takes a variable out of the environment, and its value apart at the blanks. What does not fit stays in one piece
+    /// with the last word.
+    pub fn take_words(self, name: Text<'static>, words: &mut Words) {
+        let mut variable = self.find(name);
+        let Some(entry) = variable.entry else { return };
+        // What follows moves up, with the null at the end.
+        while variable.entry.is_some() {
+            let place = variable.place;
             // SAFETY: an entry that is not the null has a successor.
-            slot = unsafe { slot.add(1) };
+            variable = Arguments(unsafe { place.add(1) }).hold();
+            // SAFETY: the array is the process's own to write.
+            unsafe { *place = variable.entry };
+        }
+        let mut rest = entry.find(b'=').unwrap_or(entry);
+        for word in &mut words.0[..Words::MOST] {
+            while rest.peek() == b' ' {
+                rest.take();
+            }
+            if rest.is_empty() {
+                break;
+            }
+            *word = Some(rest);
+            let Some(next) = rest.find(b' ') else { break };
+            // SAFETY: the byte before is the blank,
+            let blank = unsafe { next.as_pointer().sub(1) };
+            // SAFETY: in a string that is the process's own to write.
+            unsafe { *blank.cast_mut() = 0 };
+            rest = next;
         }
     }
 
-    /// The value of a variable. `name` ends with `=`.
-    #[must_use]
-    pub fn get(self, name: Text<'_>) -> Option<Text<'static>> {
-        // SAFETY: the slot is within the array.
-        let entry = unsafe { *self.slot(name) };
-        if entry.is_null() {
-            return None;
-        }
-        // SAFETY: as above, an entry that is not null points to a string.
-        let mut text = unsafe { Text::from_pointer(entry) };
-        text.take_prefix(name).then_some(text)
-    }
-
-    /// Puts `entry` (`NAME=value`) in the place of the variable `name`, which ends with `=`.
+    /// Sets a variable to the string `NAME=value`.
     ///
-    /// The array keeps the bare pointer: `entry` has to stay until the program that it is for was executed. What is set
-    /// in a child that shares our memory is taken back with [`Environment::save`].
-    pub fn set(self, name: Text<'_>, entry: Text<'_>) {
-        let slot = self.slot(name);
-        // SAFETY: the slot is within the array, or is its null.
-        let replaced = unsafe { slot.replace(entry.as_pointer()) };
-        if replaced.is_null() {
+    /// The array keeps the bare pointer: the string has to stay until the program that it is for was executed. What is
+    /// set in a child that shares our memory stays set. Gives the variable as it was.
+    pub fn set(self, entry: Text<'_>) -> Variable {
+        let variable = self.find(entry);
+        // SAFETY: the place is one of the array's, or its null.
+        unsafe { *variable.place.cast::<*const u8>() = entry.as_pointer() };
+        if variable.entry.is_none() {
             // SAFETY: the word behind the array's null belongs to the auxiliary vector, see the type.
-            unsafe { slot.add(1).write(null()) };
+            let next = unsafe { variable.place.add(1) };
+            // SAFETY: as said.
+            unsafe { *next = None };
         }
-    }
-
-    /// Remembers how a variable stands now.
-    #[must_use]
-    pub fn save(self, name: Text<'_>) -> SavedVariable {
-        let slot = self.slot(name);
-        // SAFETY: the slot is within the array, or is its null.
-        SavedVariable {
-            slot,
-            entry: unsafe { *slot },
-        }
+        variable
     }
 }
 
-/// How a variable of the environment stood.
+/// Room for words, and a null behind them.
 #[derive(Debug)]
-pub struct SavedVariable {
-    slot: *mut *const u8,
-    entry: *const u8,
+pub struct Words([Entry; Words::MOST + 1]);
+
+impl Words {
+    /// More than anybody needs.
+    const MOST: usize = 31;
+
+    /// No words.
+    pub const NONE: Self = Self([None; Self::MOST + 1]);
 }
 
-impl SavedVariable {
-    /// Lets the variable stand as it stood: a new one is cut off the end again.
+/// A variable of the environment as it stood when it was found.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    place: *mut Entry,
+    entry: Entry,
+}
+
+impl Variable {
+    /// None yet: a placeholder, with nothing to restore.
+    pub const NONE: Self = Self { place: null_mut(), entry: None };
+
+    /// Lets the variable stand again as it stood; one that was not there is cut off.
     pub fn restore(self) {
-        // SAFETY: the slot was found in the array, or at its null, which became an entry at most.
-        unsafe { *self.slot = self.entry };
+        if !self.place.is_null() {
+            // SAFETY: the place is one of the array's, or was its null.
+            unsafe { *self.place = self.entry };
+        }
     }
 }
 
@@ -168,6 +207,25 @@ pub struct Start {
     pub arguments: Arguments,
     /// The environment.
     pub environment: Environment,
+    /// The file that was executed gives more rights than its caller had, as a set-uid file does (`AT_SECURE`).
+    pub is_secure: bool,
+}
+
+/// Whether the auxiliary vector says so.
+///
+/// # Safety
+///
+/// It is one: pairs of a type and a value, the last one of type `AT_NULL`.
+unsafe fn is_secure(mut vector: *const usize) -> bool {
+    loop {
+        // SAFETY: the pair is in the vector, because `AT_NULL` was not met.
+        let [kind, value] = unsafe { *vector.cast::<[usize; 2]>() };
+        if kind == AT_NULL as usize || kind == AT_SECURE as usize {
+            return value & kind != 0;
+        }
+        // SAFETY: behind a pair that is not the last one there is the next.
+        vector = unsafe { vector.add(2) };
+    }
 }
 
 impl Start {
@@ -184,11 +242,12 @@ impl Start {
         let arguments = unsafe { stack.add(1) };
         // SAFETY: behind the arguments and their null the environment begins.
         let environment = unsafe { arguments.add(argument_count + 1) };
-        Self {
-            arguments: Arguments { at: arguments.cast() },
-            environment: Environment {
-                entries: environment.cast(),
-            },
-        }
+        let mut vector = Arguments(environment.cast());
+        while vector.take().is_some() {}
+        // SAFETY: behind the null of the environment the auxiliary vector begins.
+        let vector = unsafe { vector.0.add(1) };
+        // SAFETY: as said.
+        let is_secure = unsafe { is_secure(vector.cast()) };
+        Self { arguments: Arguments(arguments.cast()), environment: Environment(environment.cast()), is_secure }
     }
 }

@@ -1,74 +1,73 @@
-//! Strings as the kernel hands them over: bytes that end at a NUL.
+//! Strings as the kernel has them: bytes that end at a NUL.
 
 use core::ffi::CStr;
-use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr::from_ref;
 
-use heapless::Vec;
+use syscalls::{Sysno, raw_syscall};
+
+use super::Outcome;
 
 /// A cursor on bytes that end at a NUL.
 ///
-/// Holding one proves that every byte up to and including the next NUL may be read for as long as `'a` lasts. It is
-/// one pointer wide, and moving it can not fail: at the NUL it stays.
+/// Holding one proves that every byte from here up to and including the next NUL may be read for as long as `'a` lasts.
+/// It is one pointer wide, `None` included, and moving it can not fail: at the NUL it stays.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
-    at: *const u8,
-    lifetime: PhantomData<&'a [u8]>,
-}
+#[repr(transparent)]
+pub struct Text<'a>(&'a u8);
 
 impl<'a> Text<'a> {
     /// The bytes of a C string.
     #[must_use]
     pub const fn new(string: &'a CStr) -> Self {
-        Self {
-            at: string.as_ptr().cast(),
-            lifetime: PhantomData,
-        }
+        // SAFETY: the pointer comes from a reference, and the bytes behind it end at a NUL.
+        Self(unsafe { &*string.as_ptr().cast() })
     }
 
     /// The bytes of a buffer up to its first NUL; nothing at all unless the buffer ends with one.
     #[must_use]
     pub fn from_buffer(buffer: &'a [u8]) -> Self {
-        if buffer.last() == Some(&0) {
-            Self {
-                at: buffer.as_ptr(),
-                lifetime: PhantomData,
-            }
-        } else {
-            Self::new(c"")
+        match buffer {
+            [first, .., 0] => Self(first),
+            _ => Self(&0),
         }
     }
 
-    /// What a pointer from the start stack points to.
+    /// The bytes from `start` up to the next NUL.
     ///
     /// # Safety
     ///
-    /// The pointer is not null, and the bytes from it up to a NUL stay readable and unchanged during `'a`.
-    #[must_use]
-    pub const unsafe fn from_pointer(at: *const u8) -> Self {
-        Self {
-            at,
-            lifetime: PhantomData,
-        }
+    /// They are all written, and stay as they are for as long as `'a` lasts.
+    pub(super) unsafe fn from_start(start: *const u8) -> Self {
+        // SAFETY: as said.
+        Self(unsafe { &*start })
     }
 
     /// Where the cursor stands, for system calls.
     #[must_use]
     pub const fn as_pointer(self) -> *const u8 {
-        self.at
+        from_ref(self.0)
+    }
+
+    /// How many bytes the cursor has moved since it stood at `start`.
+    #[must_use]
+    pub fn distance_from(self, start: Self) -> usize {
+        self.as_pointer().addr() - start.as_pointer().addr()
     }
 
     /// The byte under the cursor; 0 at the end.
     #[must_use]
     pub const fn peek(self) -> u8 {
-        // SAFETY: the cursor stands on a byte at or before the NUL, which the type's promise makes readable.
-        unsafe { *self.at }
+        *self.0
     }
 
     /// Takes the byte under the cursor; 0 at the end, however often it is asked.
     pub const fn take(&mut self) -> u8 {
         let byte = self.peek();
         // SAFETY: a byte that is not the NUL has a successor at or before the NUL.
-        self.at = unsafe { self.at.add((byte != 0) as usize) };
+        let next = unsafe { from_ref(self.0).add((byte != 0) as usize) };
+        // SAFETY: up to the NUL all is readable, as the type says.
+        self.0 = unsafe { &*next };
         byte
     }
 
@@ -90,6 +89,23 @@ impl<'a> Text<'a> {
         true
     }
 
+    /// The byte behind a name, which goes up to its end or to `end`, where it is what comes next; else 1.
+    #[must_use]
+    #[inline(never)]
+    pub fn byte_behind(mut self, mut name: Text<'_>, end: u8) -> u8 {
+        loop {
+            let byte = name.peek();
+            if byte == 0 || byte == end {
+                return self.peek();
+            }
+            if byte != self.peek() {
+                return 1;
+            }
+            name.take();
+            self.take();
+        }
+    }
+
     /// What stands behind the first `wanted`; `None` where there is none.
     #[must_use]
     pub fn find(mut self, wanted: u8) -> Option<Self> {
@@ -103,54 +119,106 @@ impl<'a> Text<'a> {
     }
 }
 
-/// Strings in the making, one behind the other. What does not fit is left out, and its string is empty.
+/// A string in the making. One that does not fit becomes an empty one.
 #[derive(Debug)]
+#[repr(C)]
 pub struct TextBuffer {
-    bytes: Vec<u8, 4608>,
-    /// Where the current string begins.
-    start: usize,
+    /// Where the string ends: there is a NUL.
+    end: u16,
+    /// Written up to and including `end`.
+    bytes: [MaybeUninit<u8>; TextBuffer::CAPACITY],
 }
 
 impl TextBuffer {
-    /// No string yet. Its capacity is that of the longest path, and some words more.
+    /// Enough for every path that is in use, and so little that a frame with one buffer stays below a page: above, each
+    /// such function would begin with code that touches its pages.
+    const CAPACITY: usize = 4008;
+
+    /// Nothing yet.
     #[must_use]
+    #[inline]
+    #[expect(clippy::new_without_default, reason = "nobody needs a default")]
     pub const fn new() -> Self {
-        Self {
-            bytes: Vec::new(),
-            start: 0,
-        }
+        let mut buffer = Self { end: 0, bytes: [MaybeUninit::uninit(); Self::CAPACITY] };
+        buffer.clear();
+        buffer
     }
 
-    /// Adds a byte to the current string.
+    /// Adds a byte.
     #[inline(never)]
     pub fn put(&mut self, byte: u8) {
-        let _ = self.bytes.push(byte);
+        if let Some([place, next]) = self.bytes.get_mut(usize::from(self.end)..usize::from(self.end) + 2) {
+            *place = MaybeUninit::new(byte);
+            *next = MaybeUninit::new(0);
+            self.end += 1;
+        } else {
+            self.bytes[0] = MaybeUninit::new(0);
+        }
     }
 
     /// Adds what a text holds.
+    pub fn put_text(&mut self, text: Text<'_>) {
+        self.put_until(text, 0);
+    }
+
+    /// Adds what a text holds up to a separator. Gives what is left of it: nothing, or the separator and what follows.
     #[inline(never)]
-    pub fn put_text(&mut self, mut text: Text<'_>) {
-        while !text.is_empty() {
+    pub fn put_until<'a>(&mut self, mut text: Text<'a>, separator: u8) -> Text<'a> {
+        while !text.is_empty() && text.peek() != separator {
             self.put(text.take());
+        }
+        text
+    }
+
+    /// Adds the working directory and a slash, if there is such a directory (`getcwd(2)`).
+    pub fn put_working_directory(&mut self) {
+        let room = Self::CAPACITY - usize::from(self.end);
+        // SAFETY: the end is in the buffer.
+        let place = unsafe { self.bytes.as_mut_ptr().add(usize::from(self.end)) };
+        // SAFETY: the kernel writes at most as many bytes as there is room for.
+        let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::getcwd, place, room) });
+        if !outcome.is_failure() {
+            // So many bytes were written: the directory and its NUL, whose place the slash takes.
+            self.end += outcome.number() as u16 - 1;
+            self.put(b'/');
         }
     }
 
-    /// The current string so far.
+    /// The bytes so far.
     #[must_use]
-    pub fn current(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: so many bytes were written.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), usize::from(self.end)) }
     }
 
-    /// Ends the current string with its NUL, and begins another.
-    pub fn finish(&mut self) -> Text<'_> {
-        self.put(0);
-        let start = core::mem::replace(&mut self.start, self.bytes.len());
-        Text::from_buffer(self.bytes.get(start..).unwrap_or_default())
+    /// How many bytes there are so far.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "whether it is empty is asked of its text")]
+    pub const fn len(&self) -> u16 {
+        self.end
     }
 
-    /// Empties the buffer.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.start = 0;
+    /// The string.
+    #[must_use]
+    pub fn text(&self) -> Text<'_> {
+        self.text_from(0)
+    }
+
+    /// The string from one of its bytes on.
+    #[must_use]
+    pub fn text_from(&self, start: u16) -> Text<'_> {
+        let start = usize::from(start.min(self.end));
+        // SAFETY: the end is in the buffer.
+        let first = unsafe { self.bytes.as_ptr().add(start) };
+        // SAFETY: all up to and including `end` is written, and there is a NUL.
+        Text(unsafe { &*first.cast() })
+    }
+
+    /// Begins anew.
+    pub const fn clear(&mut self) {
+        self.end = 0;
+        self.bytes[0] = MaybeUninit::new(0);
+        // Not needed, but four bytes are one store.
+        self.bytes[1] = MaybeUninit::new(0);
     }
 }

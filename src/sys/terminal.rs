@@ -1,0 +1,28 @@
+//! The terminal on standard input, and who has its foreground.
+
+use linux_raw_sys::ioctl::{TIOCGPGRP, TIOCSPGRP};
+use syscalls::{Sysno, raw_syscall};
+
+use super::{STANDARD_INPUT, getpid};
+
+/// Makes the calling process, a child that has not executed its program yet, the leader of a process group of its own.
+/// Where the group that it leaves has the foreground of the terminal on standard input, the new one gets it: so `^C`
+/// reaches the program once, and a shell in it can control its jobs.
+///
+/// SIGTTOU has to be blocked, because the new group is in the background when it asks. Where there is no such terminal
+/// nothing of this is a failure.
+pub fn lead_foreground_group() {
+    let mut foreground = 0_i32;
+    // SAFETY: the kernel writes one process group.
+    unsafe { raw_syscall!(Sysno::ioctl, STANDARD_INPUT, TIOCGPGRP, &raw mut foreground) };
+    // SAFETY: takes a number only.
+    let own = unsafe { raw_syscall!(Sysno::getpgid, 0) };
+    // SAFETY: takes numbers only.
+    unsafe { raw_syscall!(Sysno::setpgid, 0, 0) };
+    // No group has the number 0, which is still there where nothing was written.
+    if foreground as usize == own {
+        foreground = getpid();
+        // SAFETY: the kernel reads one process group.
+        unsafe { raw_syscall!(Sysno::ioctl, STANDARD_INPUT, TIOCSPGRP, &raw const foreground) };
+    }
+}
