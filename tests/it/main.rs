@@ -9,6 +9,18 @@
     reason = "a test that meets the unexpected has failed, and says so by panicking"
 )]
 
+mod artifact;
+mod c_original;
+mod command_line;
+mod daemons;
+mod fallbacks;
 #[allow(dead_code, reason = "each test module uses some of it")]
 mod harness;
+mod identity;
+mod init;
+mod life;
+mod pid_files;
+mod rooms;
+mod signals;
 mod smoke;
+mod status;

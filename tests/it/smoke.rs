@@ -22,21 +22,14 @@ fn a_program_reports_signals_in_order_and_exits_as_told() {
     assert_eq!(ready.number("ppid"), i64::from(std::process::id()));
     running.signal(libc::SIGUSR1);
     let user = scope.reports().expect("program", "signal");
-    assert_eq!(
-        (user.number("number"), user.number("code")),
-        (libc::SIGUSR1.into(), libc::SI_USER.into())
-    );
+    assert_eq!((user.number("number"), user.number("code")), (libc::SIGUSR1.into(), libc::SI_USER.into()));
     assert_eq!(user.number("pid"), i64::from(std::process::id()));
-    for value in [1, u64::MAX, 0] {
+    let payloads = [1, u64::MAX, 0].map(signals::payload);
+    for value in payloads {
         running.queue(signals::real_time(0), value);
     }
-    let values: Vec<u64> = scope
-        .reports()
-        .expect_signals("program", 3)
-        .iter()
-        .map(Report::value)
-        .collect();
-    assert_eq!(values, [1, u64::MAX, 0]);
+    let values: Vec<u64> = scope.reports().expect_signals("program", 3).iter().map(Report::value).collect();
+    assert_eq!(values, payloads);
     running.signal(libc::SIGTERM);
     let finished = running.wait().expect_code(7);
     assert_eq!((finished.stdout.as_str(), finished.stderr.as_str()), ("", ""));
@@ -49,15 +42,10 @@ fn every_signal_arrives() {
     let control = scope.control("control");
     let running = Proxy::absent(&scope).specimen(["program", &control.option()]).spawn();
     scope.reports().expect("program", "ready");
-    let numbers: Vec<i32> = (1..=64)
-        .filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number))
-        .collect();
+    let numbers: Vec<i32> = (1..=64).filter(|number| ![libc::SIGKILL, libc::SIGSTOP].contains(number)).collect();
     for &number in &numbers {
         running.signal(number);
-        assert_eq!(
-            scope.reports().expect("program", "signal").number("number"),
-            number.into()
-        );
+        assert_eq!(scope.reports().expect("program", "signal").number("number"), number.into());
     }
     control.send("here");
     scope.reports().expect("program", "here");
@@ -70,19 +58,14 @@ fn every_signal_arrives() {
 fn a_hundred_thousand_signals_are_counted() {
     let scope = Scope::new();
     let control = scope.control("control");
-    let running = Proxy::absent(&scope)
-        .specimen(["program", "--count", &control.option()])
-        .spawn();
+    let running = Proxy::absent(&scope).specimen(["program", "--count", &control.option()]).spawn();
     scope.reports().expect("program", "ready");
     for value in 0..100_000 {
         running.queue(signals::real_time(3), value);
     }
     control.send("totals");
     let totals = scope.reports().expect("program", "totals");
-    assert_eq!(
-        (totals.number("37"), totals.number("all"), totals.number("disorder")),
-        (100_000, 100_000, 0)
-    );
+    assert_eq!((totals.number("37"), totals.number("all"), totals.number("disorder")), (100_000, 100_000, 0));
     control.send("exit 9");
     running.wait().expect_code(9);
 }
@@ -91,20 +74,10 @@ fn a_hundred_thousand_signals_are_counted() {
 fn a_daemon_escapes_and_is_killed_with_the_scope() {
     let scope = Scope::new();
     let pid_file = scope.path("pid");
-    Proxy::absent(&scope)
-        .specimen(["daemon", &option("pid-file", &pid_file)])
-        .run()
-        .expect_code(0);
+    Proxy::absent(&scope).specimen(["daemon", &option("pid-file", &pid_file)]).run().expect_code(0);
     let ready = scope.reports().expect("daemon", "ready");
-    assert_eq!(
-        fs::read_to_string(&pid_file).expect("a pid file"),
-        format!("{}\n", ready.pid())
-    );
-    assert_ne!(
-        ready.number("sid"),
-        ready.number("pid"),
-        "the second fork leaves the session's leadership behind"
-    );
+    assert_eq!(fs::read_to_string(&pid_file).expect("a pid file"), format!("{}\n", ready.pid()));
+    assert_ne!(ready.number("sid"), ready.number("pid"), "the second fork leaves the session's leadership behind");
     assert_eq!(scope.left_over(), [ready.pid()]);
     let directory = scope.path("");
     drop(scope);
@@ -116,11 +89,8 @@ fn a_process_without_the_variable_is_found_by_its_limit() {
     let scope = Scope::new();
     let specimen = scope.specimen();
     let report = format!("SPECIMEN_REPORT={}", scope.path("reports").display());
-    let running = Proxy::absent(&scope)
-        .command(["env", "-i", &report])
-        .command([specimen])
-        .command(["program"])
-        .spawn();
+    let running =
+        Proxy::absent(&scope).command(["env", "-i", &report]).command([specimen]).command(["program"]).spawn();
     let ready = scope.reports().expect("program", "ready");
     assert_eq!(ready.pid(), running.pid());
     assert_eq!(scope.left_over(), [ready.pid()]);
@@ -139,17 +109,11 @@ fn pid_files_are_written_as_asked() {
     for (options, expected) in cases {
         let scope = Scope::new();
         let pid_file = scope.path("pid");
-        let launch = Proxy::absent(&scope)
-            .specimen(["daemon", &option("pid-file", &pid_file)])
-            .command(options);
+        let launch = Proxy::absent(&scope).specimen(["daemon", &option("pid-file", &pid_file)]).command(options);
         launch.run().expect_code(0);
         let pid = scope.reports().expect("daemon", "ready").pid();
         let expected = expected.replace("{pid}", &pid.to_string());
-        assert_eq!(
-            fs::read_to_string(&pid_file).expect("a pid file"),
-            expected,
-            "{options:?}"
-        );
+        assert_eq!(fs::read_to_string(&pid_file).expect("a pid file"), expected, "{options:?}");
         let mode = fs::metadata(&pid_file).expect("a pid file").permissions().mode() & 0o777;
         assert_eq!(mode, if options.contains(&"--mode=0600") { 0o600 } else { 0o644 });
     }
@@ -163,12 +127,7 @@ fn launchers_end_as_told() {
     launch(&["--launcher-exit=5", "--die-early=1"]).run().expect_code(5);
     assert_eq!(launch(&["--launcher-die-by=SEGV"]).run().signal(), Some(libc::SIGSEGV));
     let control = scope.control("control");
-    let running = launch(&[
-        "--launcher-stays",
-        &control.launcher_option(),
-        "--launcher-exit-on=TERM:3",
-    ])
-    .spawn();
+    let running = launch(&["--launcher-stays", &control.launcher_option(), "--launcher-exit-on=TERM:3"]).spawn();
     assert_eq!(scope.reports().expect("launcher", "ready").pid(), running.pid());
     control.send("here");
     scope.reports().expect("launcher", "here");
@@ -193,17 +152,8 @@ fn programs_end_as_told() {
 fn a_daemon_replaces_itself() {
     let scope = Scope::new();
     let pid_file = scope.path("pid");
-    let options = [
-        &option("pid-file", &pid_file),
-        "--replace-on=USR2",
-        "--exit-on=TERM:0",
-        "--remove-pid-file",
-    ];
-    Proxy::absent(&scope)
-        .specimen(["daemon"])
-        .command(options)
-        .run()
-        .expect_code(0);
+    let options = [&option("pid-file", &pid_file), "--replace-on=USR2", "--exit-on=TERM:0", "--remove-pid-file"];
+    Proxy::absent(&scope).specimen(["daemon"]).command(options).run().expect_code(0);
     let old = scope.reports().expect("daemon", "ready").pid();
     signals::send(old, libc::SIGUSR2).expect("a living daemon");
     let new = scope.reports().expect("replacement", "ready").pid();
@@ -232,23 +182,14 @@ fn facts_show_what_was_given() {
     assert_eq!(finished.stderr, "");
     let facts = scope.reports().expect("all", "facts");
     assert_eq!(facts.get("env.A").as_deref(), Some("x, y=%\u{e9}\n"));
-    assert_eq!(
-        (facts.get("env.B"), facts.text("HOME")),
-        (None, "/nowhere at all".to_owned())
-    );
-    assert_eq!(
-        Path::new(&facts.text("cwd")),
-        scope.path("").canonicalize().expect("our own directory")
-    );
+    assert_eq!((facts.get("env.B"), facts.text("HOME")), (None, "/nowhere at all".to_owned()));
+    assert_eq!(Path::new(&facts.text("cwd")), scope.path("").canonicalize().expect("our own directory"));
     assert_eq!(signals::in_set(&facts.text("blocked")), [libc::SIGHUP, 33]);
     assert_eq!(signals::in_set(&facts.text("ignored")), [libc::SIGCHLD, 64]);
     assert_eq!(signals::in_set(&facts.text("handled")), []);
     assert_eq!(facts.numbers("descriptors"), [1, 2]);
     assert_eq!(facts.list("argv")[1..], ["facts", "--env=A", "--env=B", "--name=all"]);
-    assert_eq!(
-        (facts.text("session_leader"), facts.text("stdin_terminal")),
-        ("no".to_owned(), "no".to_owned())
-    );
+    assert_eq!((facts.text("session_leader"), facts.text("stdin_terminal")), ("no".to_owned(), "no".to_owned()));
 }
 
 #[test]
@@ -256,31 +197,18 @@ fn output_goes_where_it_should() {
     let scope = Scope::new();
     let print = |text: &str| Proxy::absent(&scope).specimen(["print-args", text, "", "two words"]);
     assert_eq!(print("one").run().expect_code(0).stdout, "one\n\ntwo words\n");
-    let write = |output| {
-        Proxy::absent(&scope)
-            .command(["sh", "-c", "echo said >&2"])
-            .stderr(output)
-            .run()
-    };
+    let write = |output| Proxy::absent(&scope).command(["sh", "-c", "echo said >&2"]).stderr(output).run();
     assert_eq!(write(Output::Captured).expect_code(0).stderr, "said\n");
     for output in [Output::Closed, Output::Full] {
         assert_ne!(write(output).code(), Some(0), "{output:?}");
     }
-    let cat = |output| {
-        Proxy::absent(&scope)
-            .command(["sh", "-c", "exec cat /etc/os-release >&2"])
-            .stderr(output)
-            .spawn()
-    };
+    let cat =
+        |output| Proxy::absent(&scope).command(["sh", "-c", "exec cat /etc/os-release >&2"]).stderr(output).spawn();
     assert_eq!(cat(Output::Broken).wait().signal(), Some(libc::SIGPIPE));
     let mut stuck = cat(Output::Stuck);
     let pid = stuck.pid();
-    eventually(DEADLINE, || {
-        fs::read_to_string(format!("/proc/{pid}/wchan"))
-            .ok()
-            .filter(|at| at.contains("pipe"))
-    })
-    .expect("it blocks in its write");
+    eventually(DEADLINE, || fs::read_to_string(format!("/proc/{pid}/wchan")).ok().filter(|at| at.contains("pipe")))
+        .expect("it blocks in its write");
     assert!(!stuck.has_ended());
 }
 
@@ -288,11 +216,7 @@ fn output_goes_where_it_should() {
 fn lines_are_awaited_in_order() {
     let scope = Scope::new();
     let mut running = Proxy::absent(&scope)
-        .command([
-            "sh",
-            "-c",
-            "echo one >&2; echo two >&2; exec \"$0\" program --exit-on=TERM:0",
-        ])
+        .command(["sh", "-c", "echo one >&2; echo two >&2; exec \"$0\" program --exit-on=TERM:0"])
         .command([scope.specimen()])
         .spawn();
     assert_eq!(running.expect_line(|line| line.starts_with('o')), "one");
@@ -316,19 +240,13 @@ fn the_words_of_a_start_stand_in_their_order() {
         .prefix(["prefix"])
         .words();
     assert_eq!(words[0], "prefix");
-    assert!(
-        words.ends_with(&["binary", "-v", "--", "pid-file", "command", "argument"].map(Into::into)),
-        "{words:?}"
-    );
+    assert!(words.ends_with(&["binary", "-v", "--", "pid-file", "command", "argument"].map(Into::into)), "{words:?}");
 }
 
 #[test]
 fn a_terminal_sends_signals_of_the_kernel() {
     let scope = Scope::new();
-    let running = Proxy::absent(&scope)
-        .specimen(["program", "--exit-on=INT:2"])
-        .stdin(Input::Terminal)
-        .spawn();
+    let running = Proxy::absent(&scope).specimen(["program", "--exit-on=INT:2"]).stdin(Input::Terminal).spawn();
     scope.reports().expect("program", "ready");
     running.terminal().write_all(b"\x03").expect("a terminal takes input");
     assert_eq!(scope.reports().expect("program", "signal").number("code"), 0x80);
@@ -339,9 +257,7 @@ fn a_terminal_sends_signals_of_the_kernel() {
 fn children_and_orphans_are_made() {
     let scope = Scope::new();
     let control = scope.control("control");
-    let running = Proxy::absent(&scope)
-        .specimen(["program", "--children=2", &control.option()])
-        .spawn();
+    let running = Proxy::absent(&scope).specimen(["program", "--children=2", &control.option()]).spawn();
     let pid = scope.reports().expect("program", "ready").pid();
     let mut children = ["child1", "child2"].map(|name| scope.reports().expect(name, "ready").pid());
     children.sort_unstable();
@@ -350,9 +266,7 @@ fn children_and_orphans_are_made() {
     assert_eq!(found, children);
     control.send("exit 0");
     running.wait().expect_code(0);
-    let running = Proxy::absent(&scope)
-        .specimen(["orphans", "--count=100", "--exit-on=TERM:0"])
-        .spawn();
+    let running = Proxy::absent(&scope).specimen(["orphans", "--count=100", "--exit-on=TERM:0"]).spawn();
     scope.reports().expect("orphans", "made");
     scope.reports().expect("orphans", "ready");
     running.signal(libc::SIGTERM);
@@ -365,31 +279,21 @@ fn commands_are_obeyed() {
     let control = scope.control("control");
     let pid_file = scope.path("pid");
     let options = [&option("pid-file", &pid_file), "--no-pid-file", &control.option()];
-    Proxy::absent(&scope)
-        .specimen(["daemon"])
-        .command(options)
-        .run()
-        .expect_code(0);
+    Proxy::absent(&scope).specimen(["daemon"]).command(options).run().expect_code(0);
     let pid = scope.reports().expect("daemon", "ready").pid();
     assert!(!pid_file.exists());
     control.send("write-pid-file");
     scope.reports().expect("daemon", "wrote");
     assert_eq!(fs::read_to_string(&pid_file).expect("a pid file"), format!("{pid}\n"));
     control.send("write-pid-file 4294967296%p");
-    assert_eq!(
-        scope.reports().expect("daemon", "wrote").text("text"),
-        format!("4294967296{pid}\n")
-    );
+    assert_eq!(scope.reports().expect("daemon", "wrote").text("text"), format!("4294967296{pid}\n"));
     control.send("remove-pid-file");
     scope.reports().expect("daemon", "removed");
     assert!(!pid_file.exists());
     control.send("facts PATH");
     assert!(scope.reports().expect("daemon", "facts").get("env.PATH").is_some());
     control.send("nonsense");
-    assert_eq!(
-        scope.reports().expect("daemon", "misunderstood").text("command"),
-        "nonsense"
-    );
+    assert_eq!(scope.reports().expect("daemon", "misunderstood").text("command"), "nonsense");
     control.send("replace");
     scope.reports().expect("replacement", "ready");
     control.send("die KILL");
@@ -399,10 +303,8 @@ fn commands_are_obeyed() {
 #[test]
 fn reports_can_go_to_standard_output() {
     let scope = Scope::new();
-    let run = Proxy::absent(&scope)
-        .env("SPECIMEN_REPORT", "stdout")
-        .specimen(["program", "--exit-after-ready=0"])
-        .run();
+    let run =
+        Proxy::absent(&scope).env("SPECIMEN_REPORT", "stdout").specimen(["program", "--exit-after-ready=0"]).run();
     let report = Report::parse(run.expect_code(0).stdout.trim_end()).expect("a report");
     assert_eq!((report.name.as_str(), report.kind.as_str()), ("program", "ready"));
 }
@@ -413,19 +315,11 @@ fn a_missed_deadline_shows_everything() {
     let _running = Proxy::absent(&scope).specimen(["program", "--name=alone"]).spawn();
     scope.reports().expect("alone", "ready");
     let failure = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        scope
-            .reports()
-            .expect_within(Duration::from_millis(1), "alone", "never");
+        scope.reports().expect_within(Duration::from_millis(1), "alone", "never");
     }));
     let message = *failure.expect_err("a panic").downcast::<String>().expect("a message");
-    assert!(
-        message.starts_with("the report \"alone\" \"never\" did not come in time"),
-        "{message}"
-    );
-    assert!(
-        message.contains("alone ready pid=") && message.contains("program --name=alone"),
-        "{message}"
-    );
+    assert!(message.starts_with("the report \"alone\" \"never\" did not come in time"), "{message}");
+    assert!(message.contains("alone ready pid=") && message.contains("program --name=alone"), "{message}");
 }
 
 #[test]
@@ -434,25 +328,14 @@ fn another_user_can_be_played() {
         return skip(&reason);
     }
     let scope = Scope::new();
-    Proxy::absent(&scope)
-        .user(4711, 4712, &[7, 5, 6])
-        .specimen(["facts"])
-        .run()
-        .expect_code(0);
+    Proxy::absent(&scope).user(4711, 4712, &[7, 5, 6]).specimen(["facts"]).run().expect_code(0);
     let facts = scope.reports().expect("facts", "facts");
     assert_eq!(["ruid", "euid", "suid"].map(|key| facts.number(key)), [4711; 3]);
     assert_eq!(["rgid", "egid", "sgid"].map(|key| facts.number(key)), [4712; 3]);
     assert_eq!(facts.numbers("groups"), [5, 6, 7]);
-    assert_eq!(
-        (facts.text("regain_uid").as_str(), facts.text("regain_gid").as_str()),
-        ("refused", "refused")
-    );
+    assert_eq!((facts.text("regain_uid").as_str(), facts.text("regain_gid").as_str()), ("refused", "refused"));
     let groups: Vec<u32> = (1000..66_536).collect();
-    Proxy::absent(&scope)
-        .user(0, 0, &groups)
-        .specimen(["facts"])
-        .run()
-        .expect_code(0);
+    Proxy::absent(&scope).user(0, 0, &groups).specimen(["facts"]).run().expect_code(0);
     let facts = scope.reports().expect("facts", "facts");
     assert_eq!(facts.numbers("groups"), groups);
     assert_eq!(facts.text("regain_uid"), "possible");
@@ -465,15 +348,9 @@ fn accounts_can_be_private() {
     }
     let scope = Scope::new();
     let private = accounts::Private::new(&scope, Some(b"only:x:1:1::/:/bin/sh\n"), None);
-    let list = Proxy::absent(&scope)
-        .prefix(private.prefix())
-        .command(["sh", "-c", "cat /etc/passwd; ls /etc"])
-        .run();
+    let list = Proxy::absent(&scope).prefix(private.prefix()).command(["sh", "-c", "cat /etc/passwd; ls /etc"]).run();
     assert_eq!(list.expect_code(0).stdout, "only:x:1:1::/:/bin/sh\npasswd\n");
-    let running = Proxy::absent(&scope)
-        .prefix(private.prefix())
-        .specimen(["program"])
-        .spawn();
+    let running = Proxy::absent(&scope).prefix(private.prefix()).specimen(["program"]).spawn();
     assert_eq!(scope.reports().expect("program", "ready").pid(), running.first_pid());
     assert!(Path::new("/etc/group").exists());
 }
@@ -482,11 +359,7 @@ fn accounts_can_be_private() {
 fn calls_can_be_refused() {
     let scope = Scope::new();
     let run = |refusals: &[Refusal], errno| {
-        Proxy::absent(&scope)
-            .refuse(refusals, errno)
-            .command(["mkdir", "--"])
-            .command([scope.path("new")])
-            .run()
+        Proxy::absent(&scope).refuse(refusals, errno).command(["mkdir", "--"]).command([scope.path("new")]).run()
     };
     let refused = run(&[Refusal::PidfdOpen, Refusal::Call(libc::SYS_mkdir)], libc::EOWNERDEAD).expect_code(1);
     assert!(refused.stderr.contains("Owner died"), "{}", refused.stderr);
@@ -500,15 +373,7 @@ fn the_proxy_is_found_behind_strace() {
     }
     let scope = Scope::new();
     let running = Proxy::absent(&scope)
-        .prefix([
-            "strace",
-            "-f",
-            "-qq",
-            "-o",
-            "/dev/null",
-            "-e",
-            "inject=pidfd_open:error=ENOSYS",
-        ])
+        .prefix(["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=pidfd_open:error=ENOSYS"])
         .specimen(["program", "--exit-on=TERM:6"])
         .spawn();
     assert_eq!(scope.reports().expect("program", "ready").pid(), running.pid());

@@ -32,16 +32,6 @@ impl Private {
     pub(crate) fn prefix(&self) -> Vec<String> {
         let directory = self.directory.to_str().expect("a directory of ASCII");
         let script = "mount --bind \"$0\" /etc && exec \"$@\"";
-        [
-            "unshare",
-            "--mount",
-            "--propagation=private",
-            "sh",
-            "-c",
-            script,
-            directory,
-        ]
-        .map(str::to_owned)
-        .to_vec()
+        ["unshare", "--mount", "--propagation=private", "sh", "-c", script, directory].map(str::to_owned).to_vec()
     }
 }

@@ -21,6 +21,10 @@
 //! processes wrote, and which of them still live.
 
 pub(crate) mod accounts;
+pub(crate) mod elf;
+pub(crate) mod engines;
+pub(crate) mod followed;
+mod looks;
 pub(crate) mod needs;
 pub(crate) mod proc;
 mod proxy;
@@ -28,11 +32,14 @@ mod refusal;
 mod reports;
 mod running;
 mod scope;
+mod screen;
 pub(crate) mod signals;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(crate) use followed::Followed;
+pub(crate) use looks::Looks;
 pub(crate) use proxy::{Input, Output, Proxy};
 pub(crate) use refusal::Refusal;
 pub(crate) use reports::{Report, Reports};
@@ -40,6 +47,7 @@ pub(crate) use running::{Finished, Running};
 #[allow(unused_imports, reason = "named where a test passes one on")]
 pub(crate) use scope::Control;
 pub(crate) use scope::Scope;
+pub(crate) use screen::Screen;
 
 /// How long anything may take that should happen at once. Long, for it is only ever waited out by a test that fails, and
 /// the machine may be busy or emulated.
@@ -55,10 +63,7 @@ pub(crate) fn binary() -> PathBuf {
         PathBuf::from,
     );
     path.canonicalize().unwrap_or_else(|error| {
-        panic!(
-            "the binary under test, {}: {error} (cargo build --release, or set BINARY_UNDER_TEST)",
-            path.display()
-        )
+        panic!("the binary under test, {}: {error} (cargo build --release, or set BINARY_UNDER_TEST)", path.display())
     })
 }
 

@@ -11,6 +11,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::{Refusal, refusal, runner};
+
 /// Prints `SKIPPED <test>: <reason>` to standard error (past libtest's capture) and appends it to the file that the
 /// environment variable `SKIPPED_LOG` names, so that it can be shown and counted.
 pub(crate) fn skip(reason: &str) {
@@ -20,62 +22,79 @@ pub(crate) fn skip(reason: &str) {
     // One write each, so that lines of parallel tests do not mix.
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("SKIPPED_LOG") {
-        let mut log = File::options()
-            .append(true)
-            .create(true)
-            .open(&path)
-            .expect("SKIPPED_LOG can be written");
+        let mut log = File::options().append(true).create(true).open(&path).expect("SKIPPED_LOG can be written");
         log.write_all(line.as_bytes()).expect("SKIPPED_LOG can be written");
     }
 }
 
 /// Needs uid 0 (to become other users, to mount, to write to `/proc`).
 pub(crate) fn root() -> Result<(), String> {
-    if nix::unistd::geteuid().is_root() {
-        Ok(())
-    } else {
-        Err("needs root".to_owned())
-    }
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root".to_owned()) }
 }
 
 /// Needs this program in the PATH or in the administrator's directories.
 pub(crate) fn program(name: &str) -> Result<(), String> {
-    find_program(name).map(drop).ok_or_else(|| format!("needs {name}"))
+    find_program(name).map(drop).ok_or_else(|| missing(name))
+}
+
+/// The reason to skip what needs a program that is not there. `tests/run` tells the want of a package by these words.
+pub(crate) fn missing(program: &str) -> String {
+    format!("needs the program {program}")
 }
 
 /// Where this program is, in the PATH or in the administrator's directories (where Debian keeps most daemons).
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let administrative = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(administrative)
-        .map(|directory| directory.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&path).chain(administrative).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
 /// Needs `unshare` with these options to work here, as `&["--mount"]` or `&["--pid", "--fork", "--mount-proc"]`.
 pub(crate) fn unshare(options: &[&str]) -> Result<(), String> {
-    let run = Command::new("unshare")
-        .args(options)
-        .arg("true")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
+    let run = Command::new("unshare").args(options).arg("true").stdin(Stdio::null()).stderr(Stdio::null()).status();
     match run {
         Ok(status) if status.success() => Ok(()),
         _ => Err(format!("needs unshare {}", options.join(" "))),
     }
 }
 
+/// Needs these calls, which `REFUSED_CALLS` may have taken away (see [`super::refusal::imposed`]).
+pub(crate) fn calls(wanted: &[Refusal]) -> Result<(), String> {
+    match refusal::imposed().iter().find(|(refused, _)| wanted.contains(refused)) {
+        None => Ok(()),
+        Some((refused, _)) => Err(format!("needs {refused:?}")),
+    }
+}
+
+/// Whether the kernel tells how a process ended that is not a child of who asks: Linux 6.15 and later, through a pidfd.
+pub(crate) fn tells_foreign_status() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers =
+        release.split(|character: char| !character.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    // qemu-user does not know the ioctl.
+    version >= (6, 15) && runner().is_empty() && calls(&[Refusal::PidfdOpen, Refusal::PidfdGetInfo]).is_ok()
+}
+
 /// Needs to trace: strace, and the right to use it (containers often deny ptrace).
 pub(crate) fn strace() -> Result<(), String> {
+    if !runner().is_empty() {
+        return Err("needs a binary that makes its system calls itself".to_owned());
+    }
     program("strace")?;
-    let run = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status();
+    let run = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     match run {
         Ok(status) if status.success() => Ok(()),
         _ => Err("needs strace to be allowed".to_owned()),
+    }
+}
+
+/// Needs perf to count system calls: the program, the right, and a kernel with tracepoints.
+pub(crate) fn system_call_counter() -> Result<(), String> {
+    let words = ["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "true"];
+    let run = Command::new("perf").args(words).stdin(Stdio::null()).stderr(Stdio::piped()).output();
+    match run {
+        Ok(output) if output.status.success() && !String::from_utf8_lossy(&output.stderr).contains("<not") => Ok(()),
+        _ => Err("needs perf to be allowed to count system calls".to_owned()),
     }
 }

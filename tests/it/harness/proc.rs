@@ -1,21 +1,18 @@
 //! What `/proc` says about processes.
 
+use std::collections::HashMap;
 use std::fs;
 
 /// All processes of this namespace.
 pub(crate) fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc can be read");
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect()
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// The value of a line of `/proc/PID/status`, as `SigBlk`, `Uid`, `Groups`, `VmRSS`; `None` once the process is reaped.
 pub(crate) fn status_field(pid: i32, name: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let value = status
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }
 
@@ -36,18 +33,21 @@ pub(crate) fn parent(pid: i32) -> Option<i32> {
 
 /// Its children, zombies included.
 pub(crate) fn children(pid: i32) -> Vec<i32> {
-    all()
-        .into_iter()
-        .filter(|&candidate| parent(candidate) == Some(pid))
-        .collect()
+    all().into_iter().filter(|&candidate| parent(candidate) == Some(pid)).collect()
 }
 
-/// The process and all its descendants, parents before children.
+/// The process and all its descendants, parents before children. One pass over all processes: there may be thousands.
 pub(crate) fn tree(pid: i32) -> Vec<i32> {
+    let mut children = HashMap::<i32, Vec<i32>>::new();
+    for candidate in all() {
+        if let Some(parent) = parent(candidate) {
+            children.entry(parent).or_default().push(candidate);
+        }
+    }
     let mut tree = vec![pid];
     let mut next = 0;
-    while let Some(&parent) = tree.get(next) {
-        tree.extend(children(parent));
+    while let Some(parent) = tree.get(next) {
+        tree.extend(children.remove(parent).unwrap_or_default());
         next += 1;
     }
     tree
@@ -67,9 +67,7 @@ pub(crate) fn rss_kib(pid: i32) -> Option<u64> {
 /// Its command line, for people; a zombie has none.
 pub(crate) fn command_line(pid: i32) -> String {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    String::from_utf8_lossy(&bytes)
-        .trim_end_matches('\0')
-        .replace('\0', " ")
+    String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ")
 }
 
 /// The open descriptors, with what they lead to.

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -41,6 +41,8 @@ pub(crate) enum Output {
     Stuck,
     /// `/dev/full`: a write fails with ENOSPC.
     Full,
+    /// The terminal of `Input::Terminal`; what is written to it appears at [`Running::terminal`].
+    Terminal,
 }
 
 /// A start of the proxy being put together. The order of the methods does not matter; the command line is always
@@ -61,18 +63,16 @@ pub(crate) struct Proxy<'scope> {
     errors: Output,
     blocked: Vec<i32>,
     ignored: Vec<i32>,
+    pending: Vec<(i32, u64)>,
     user: Option<(u32, u32, Vec<u32>)>,
-    refusals: (Vec<Refusal>, i32),
+    refusals: Vec<(Refusal, i32)>,
 }
 
 impl<'scope> Proxy<'scope> {
     /// The binary under test, without any arguments yet.
     pub(crate) fn new(scope: &'scope Scope) -> Self {
         let binary = scope.reachable(&binary());
-        Self {
-            program: Some(binary),
-            ..Self::absent(scope)
-        }
+        Self { program: Some(binary), ..Self::absent(scope) }
     }
 
     /// No proxy: the command is started directly, by the same machinery. For what runs beside the proxy (an attack's
@@ -93,8 +93,9 @@ impl<'scope> Proxy<'scope> {
             errors: Output::default(),
             blocked: Vec::new(),
             ignored: Vec::new(),
+            pending: Vec::new(),
             user: None,
-            refusals: (Vec::new(), 0),
+            refusals: Vec::new(),
         }
     }
 
@@ -144,8 +145,7 @@ impl<'scope> Proxy<'scope> {
 
     /// Sets a variable of the environment.
     pub(crate) fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.environment
-            .push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
+        self.environment.push((name.as_ref().to_owned(), Some(value.as_ref().to_owned())));
         self
     }
 
@@ -188,15 +188,23 @@ impl<'scope> Proxy<'scope> {
         self
     }
 
+    /// Starts with these signals pending, which we have sent with these payloads before the first program was executed.
+    /// They have to be among the blocked ones.
+    pub(crate) fn pending(mut self, signals: &[(i32, u64)]) -> Self {
+        self.pending.extend(signals);
+        self
+    }
+
     /// Starts, prefix and all, as this user, group, and these supplementary groups. Needs root.
     pub(crate) fn user(mut self, uid: u32, gid: u32, groups: &[u32]) -> Self {
         self.user = Some((uid, gid, groups.to_vec()));
         self
     }
 
-    /// Lets these system calls fail with this error, for the proxy (prefix and all) and everything under it.
+    /// Lets these system calls fail with this error, for the proxy (prefix and all) and everything under it. What the
+    /// environment variable `REFUSED_CALLS` asks for comes on top of it.
     pub(crate) fn refuse(mut self, refusals: &[Refusal], errno: i32) -> Self {
-        self.refusals = (refusals.to_vec(), errno);
+        self.refusals.extend(refusals.iter().map(|&refusal| (refusal, errno)));
         self
     }
 
@@ -229,9 +237,7 @@ impl<'scope> Proxy<'scope> {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        command
-            .env_remove("PIDPROXY_OPTIONS")
-            .env("SPECIMEN_REPORT", self.scope.socket());
+        command.env_remove("PIDPROXY_OPTIONS").env("SPECIMEN_REPORT", self.scope.socket());
         for (name, value) in &self.environment {
             match value {
                 Some(value) => command.env(name, value),
@@ -241,8 +247,6 @@ impl<'scope> Proxy<'scope> {
         command.env(MARK, &self.scope.mark().name);
         let (output_path, errors_path) = self.scope.output_files();
         let mut kept = Vec::new();
-        command.stdout(Self::open(self.output, &output_path, &mut kept));
-        command.stderr(Self::open(self.errors, &errors_path, &mut kept));
         command.stdin(Stdio::null());
         let terminal = (self.input == Input::Terminal).then(|| {
             let pair = openpty(None, None).expect("a terminal");
@@ -250,16 +254,23 @@ impl<'scope> Proxy<'scope> {
             for side in [&pair.master, &pair.slave] {
                 fcntl(side, FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC)).expect("a flag of our own descriptor");
             }
-            command.stdin(Stdio::from(pair.slave));
-            File::from(pair.master)
+            (File::from(pair.master), pair.slave)
+        });
+        let slave = terminal.as_ref().map(|(_, slave)| slave);
+        command.stdout(Self::open(self.output, &output_path, slave, &mut kept));
+        command.stderr(Self::open(self.errors, &errors_path, slave, &mut kept));
+        let terminal = terminal.map(|(master, slave)| {
+            command.stdin(Stdio::from(slave));
+            master
         });
         let surroundings = self.surroundings();
         // SAFETY: `enter` makes system calls only and allocates nothing.
         unsafe { command.pre_exec(move || surroundings.enter()) };
+        if !self.pending.is_empty() {
+            send_before_execution(&mut command, self.pending.clone());
+        }
         let started = std::time::Instant::now();
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {words:?}: {error}"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("cannot start {words:?}: {error}"));
         let executable = self.executable();
         Running::new(
             child,
@@ -286,14 +297,14 @@ impl<'scope> Proxy<'scope> {
     }
 
     /// What a descriptor is to be; `kept` keeps the other side of a pipe.
-    fn open(output: Output, path: &Path, kept: &mut Vec<OwnedFd>) -> Stdio {
+    fn open(output: Output, path: &Path, terminal: Option<&OwnedFd>, kept: &mut Vec<OwnedFd>) -> Stdio {
         match output {
+            Output::Terminal => {
+                let terminal = terminal.expect("Output::Terminal needs Input::Terminal");
+                terminal.try_clone().expect("a second descriptor of the terminal").into()
+            }
             Output::Captured => {
-                let file = File::options()
-                    .create(true)
-                    .append(true)
-                    .open(path)
-                    .expect("a file for the output");
+                let file = File::options().create(true).append(true).open(path).expect("a file for the output");
                 file.into()
             }
             Output::Closed => Stdio::null(),
@@ -311,30 +322,45 @@ impl<'scope> Proxy<'scope> {
     }
 
     fn surroundings(&self) -> Surroundings {
-        let (refusals, errno) = &self.refusals;
+        let mut refusals = self.refusals.clone();
+        refusals.extend(refusal::imposed());
         let set = |numbers: &[i32]| numbers.iter().fold(0_u64, |set, number| set | 1 << (number - 1));
         Surroundings {
             limit: self.scope.mark().limit,
             terminal: self.input == Input::Terminal,
-            close: [
-                self.input == Input::Closed,
-                self.output == Output::Closed,
-                self.errors == Output::Closed,
-            ],
+            close: [self.input == Input::Closed, self.output == Output::Closed, self.errors == Output::Closed],
             blocked: set(&self.blocked),
             ignored: set(&self.ignored),
             user: self.user.clone(),
-            filter: if refusals.is_empty() {
-                Vec::new()
-            } else {
-                refusal::program(refusals, *errno)
-            },
+            filter: if refusals.is_empty() { Vec::new() } else { refusal::program(&refusals) },
         }
     }
 }
 
 fn owned<T: AsRef<OsStr>>(words: impl IntoIterator<Item = T>) -> impl Iterator<Item = OsString> {
     words.into_iter().map(|word| word.as_ref().to_owned())
+}
+
+/// Lets the child wait, all else being done, until another thread has sent it these signals: this one waits for its exec.
+fn send_before_execution(command: &mut Command, pending: Vec<(i32, u64)>) {
+    let (mut pid_reader, pid_writer) = io::pipe().expect("a pipe");
+    let (sent_reader, sent_writer) = io::pipe().expect("a pipe");
+    let wait = move || {
+        let pid = nix::unistd::getpid().as_raw();
+        (&pid_writer).write_all(&pid.to_ne_bytes())?;
+        (&sent_reader).read_exact(&mut [0])
+    };
+    // SAFETY: `wait` makes system calls only and allocates nothing.
+    unsafe { command.pre_exec(wait) };
+    std::thread::spawn(move || {
+        let mut pid = [0; 4];
+        if pid_reader.read_exact(&mut pid).is_ok() {
+            for (number, value) in pending {
+                super::signals::queue(i32::from_ne_bytes(pid), number, value).expect("the child waits");
+            }
+        }
+        (&sent_writer).write_all(&[0])
+    });
 }
 
 /// What is changed in the child between `fork` and `execve`.
@@ -350,10 +376,7 @@ struct Surroundings {
 
 impl Surroundings {
     fn enter(&self) -> io::Result<()> {
-        let limit = libc::rlimit64 {
-            rlim_cur: self.limit,
-            rlim_max: self.limit,
-        };
+        let limit = libc::rlimit64 { rlim_cur: self.limit, rlim_max: self.limit };
         // The second mark; where the limit is lower already and we are not root, the first must do.
         // SAFETY: the pointer is to a valid limit.
         unsafe { libc::setrlimit64(libc::RLIMIT_RTTIME, &raw const limit) };
@@ -438,9 +461,5 @@ fn close_at_execution() {
 }
 
 fn check(result: i64) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

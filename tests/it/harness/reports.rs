@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::os::unix::net::UnixDatagram;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,15 +28,8 @@ impl Report {
     pub(crate) fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let (name, kind) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let field = |word: &str| {
-            word.split_once('=')
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        };
-        Some(Self {
-            name,
-            kind,
-            fields: words.map(field).collect::<Option<_>>()?,
-        })
+        let field = |word: &str| word.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned()));
+        Some(Self { name, kind, fields: words.map(field).collect::<Option<_>>()? })
     }
 
     /// A value, decoded; `None` when the report has no such field (a variable that is not set, say).
@@ -46,22 +39,17 @@ impl Report {
 
     /// A value that must be there.
     pub(crate) fn text(&self, key: &str) -> String {
-        self.get(key)
-            .unwrap_or_else(|| panic!("no {key} in the report: {self}"))
+        self.get(key).unwrap_or_else(|| panic!("no {key} in the report: {self}"))
     }
 
     /// A number that must be there.
     pub(crate) fn number(&self, key: &str) -> i64 {
-        self.text(key)
-            .parse()
-            .unwrap_or_else(|_| panic!("{key} is not a number in the report: {self}"))
+        self.text(key).parse().unwrap_or_else(|_| panic!("{key} is not a number in the report: {self}"))
     }
 
     /// The payload of a signal, all 64 bits of it.
     pub(crate) fn value(&self) -> u64 {
-        self.text("value")
-            .parse()
-            .unwrap_or_else(|_| panic!("no payload in the report: {self}"))
+        self.text("value").parse().unwrap_or_else(|_| panic!("no payload in the report: {self}"))
     }
 
     /// The reporter's pid, or of a `signal` the sender's.
@@ -80,10 +68,7 @@ impl Report {
 
     /// A list of numbers and ranges, as `groups`, `descriptors`.
     pub(crate) fn numbers(&self, key: &str) -> Vec<u32> {
-        let number = |text: &str| {
-            text.parse::<u32>()
-                .unwrap_or_else(|_| panic!("no numbers in {key}: {self}"))
-        };
+        let number = |text: &str| text.parse::<u32>().unwrap_or_else(|_| panic!("no numbers in {key}: {self}"));
         self.list(key)
             .iter()
             .flat_map(|element| match element.split_once('-') {
@@ -94,19 +79,14 @@ impl Report {
     }
 
     fn raw(&self, key: &str) -> Option<&str> {
-        self.fields
-            .iter()
-            .find(|(known, _)| known == key)
-            .map(|(_, value)| value.as_str())
+        self.fields.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.name, self.kind)?;
-        self.fields
-            .iter()
-            .try_for_each(|(key, value)| write!(formatter, " {key}={value}"))
+        self.fields.iter().try_for_each(|(key, value)| write!(formatter, " {key}={value}"))
     }
 }
 
@@ -129,14 +109,21 @@ fn decode(value: &str) -> String {
 pub(crate) struct Reports {
     received: Arc<Received>,
     socket: UnixDatagram,
+    path: PathBuf,
     thread: Option<JoinHandle<()>>,
     evidence: Evidence,
 }
+
+/// What we send ourselves: when it is received, so is all that was sent before.
+const MARK: &[u8] = b"\0";
 
 #[derive(Default)]
 struct Received {
     log: Mutex<Vec<(Report, bool)>>,
     changed: Condvar,
+    /// Somebody waits for the mark.
+    awaits_mark: Mutex<bool>,
+    mark_came: Condvar,
 }
 
 impl Reports {
@@ -149,12 +136,7 @@ impl Reports {
             let received = Arc::clone(&received);
             move || receive(&socket, &received)
         });
-        Self {
-            received,
-            socket,
-            thread: Some(thread),
-            evidence,
-        }
+        Self { received, socket, path: path.to_owned(), thread: Some(thread), evidence }
     }
 
     /// Takes the oldest report.
@@ -164,8 +146,7 @@ impl Reports {
 
     /// Takes the oldest report; panics after this time.
     pub(crate) fn next_within(&self, deadline: Duration) -> Report {
-        self.take(deadline, |_| true)
-            .unwrap_or_else(|| self.missed("any report"))
+        self.take(deadline, |_| true).unwrap_or_else(|| self.missed("any report"))
     }
 
     /// Takes the oldest report of this kind from this name, whatever others there are.
@@ -198,37 +179,34 @@ impl Reports {
                 }
             }
             seen = log.len();
-            let left = end
-                .checked_duration_since(Instant::now())
-                .filter(|left| !left.is_zero())?;
-            log = self
-                .received
-                .changed
-                .wait_timeout(log, left)
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .0;
+            let left = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+            log = self.received.changed.wait_timeout(log, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 
-    /// Everything received so far, taken or not.
+    /// Everything sent so far, taken or not.
     pub(crate) fn all(&self) -> Vec<Report> {
+        self.catch_up();
         self.log().iter().map(|(report, _)| report.clone()).collect()
+    }
+
+    /// Waits until all is in the log that was sent before.
+    fn catch_up(&self) {
+        let mut awaits_mark = self.received.awaits_mark.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *awaits_mark = self.socket.send_to(MARK, &self.path).is_ok();
+        while *awaits_mark {
+            awaits_mark = self.received.mark_came.wait(awaits_mark).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
     }
 
     /// What was received so far of this kind from this name, taken or not. To show that something did *not* come, first
     /// let its would-be receiver answer the control command `here`: what reached it before is reported before.
     pub(crate) fn all_of(&self, name: &str, kind: &str) -> Vec<Report> {
-        self.all()
-            .into_iter()
-            .filter(|report| report.name == name && report.kind == kind)
-            .collect()
+        self.all().into_iter().filter(|report| report.name == name && report.kind == kind).collect()
     }
 
     fn log(&self) -> MutexGuard<'_, Vec<(Report, bool)>> {
-        self.received
-            .log
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.received.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn missed(&self, what: &str) -> ! {
@@ -249,6 +227,11 @@ impl Drop for Reports {
 fn receive(socket: &UnixDatagram, received: &Received) {
     let mut buffer = vec![0; LONGEST_REPORT];
     while let Ok(length @ 1..) = socket.recv(&mut buffer) {
+        if &buffer[..length] == MARK {
+            *received.awaits_mark.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = false;
+            received.mark_came.notify_all();
+            continue;
+        }
         let line = String::from_utf8_lossy(&buffer[..length]).into_owned();
         // A report that cannot be read is kept as one that nobody expects, to be seen in the evidence.
         let report = Report::parse(&line).unwrap_or_else(|| Report {
@@ -256,11 +239,7 @@ fn receive(socket: &UnixDatagram, received: &Received) {
             kind: line,
             fields: Vec::new(),
         });
-        received
-            .log
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .push((report, false));
+        received.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((report, false));
         received.changed.notify_all();
     }
 }

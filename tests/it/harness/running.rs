@@ -1,13 +1,13 @@
 //! A started proxy, and a finished one.
 
-use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::scope::Evidence;
@@ -19,7 +19,7 @@ pub(crate) struct Running {
     started: Instant,
     /// Device and inode of what the proxy's process executes, when it may not be the child itself.
     executable: Option<(u64, u64)>,
-    pid: OnceCell<i32>,
+    pid: OnceLock<i32>,
     /// Standard output and standard error.
     outputs: [PathBuf; 2],
     /// How much of standard error the expectations have passed.
@@ -40,18 +40,8 @@ impl Running {
         terminal: Option<File>,
         evidence: Evidence,
     ) -> Self {
-        let pid = OnceCell::new();
-        Self {
-            child,
-            started,
-            executable,
-            pid,
-            outputs,
-            passed: 0,
-            terminal,
-            _kept: kept,
-            evidence,
-        }
+        let pid = OnceLock::new();
+        Self { child, started, executable, pid, outputs, passed: 0, terminal, _kept: kept, evidence }
     }
 
     /// The pid of the proxy (with no proxy, of the command), also behind a prefix: that may have executed it in its own
@@ -61,11 +51,7 @@ impl Running {
             let Some(executable) = self.executable else {
                 return self.first_pid();
             };
-            let find = || {
-                proc::tree(self.first_pid())
-                    .into_iter()
-                    .find(|&pid| executes(pid) == Some(executable))
-            };
+            let find = || proc::tree(self.first_pid()).into_iter().find(|&pid| executes(pid) == Some(executable));
             eventually(DEADLINE, find).unwrap_or_else(|| panic!("the proxy did not appear\n{}", self.evidence.show()))
         })
     }
@@ -106,17 +92,9 @@ impl Running {
     pub(crate) fn wait_within(mut self, deadline: Duration) -> Finished {
         let status = eventually(deadline, || self.try_wait());
         let elapsed = self.started.elapsed();
-        let Some(status) = status else {
-            panic!("no end in {deadline:?}\n{}", self.evidence.show())
-        };
+        let Some(status) = status else { panic!("no end in {deadline:?}\n{}", self.evidence.show()) };
         let [stdout, stderr] = [0, 1].map(|index| self.output(index));
-        Finished {
-            status,
-            stdout,
-            stderr,
-            elapsed,
-            evidence: self.evidence.clone(),
-        }
+        Finished { status, stdout, stderr, elapsed, evidence: self.evidence.clone() }
     }
 
     /// Waits for a line of standard error that fits, past those of earlier calls, and returns it.
@@ -125,11 +103,7 @@ impl Running {
             let text = self.output(1);
             let mut position = self.passed;
             // The last line may not be finished yet.
-            for line in text
-                .get(self.passed..)?
-                .split_inclusive('\n')
-                .filter(|line| line.ends_with('\n'))
-            {
+            for line in text.get(self.passed..)?.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
                 position += line.len();
                 if fits(line.trim_end_matches('\n')) {
                     self.passed = position;
@@ -164,6 +138,16 @@ impl Running {
     /// Our side of the terminal, with `Input::Terminal`: what is written to it has been typed.
     pub(crate) fn terminal(&self) -> &File {
         self.terminal.as_ref().expect("started with Input::Terminal")
+    }
+
+    /// Closes our side of the terminal, as a connection that breaks off does.
+    pub(crate) fn hang_up(&mut self) {
+        drop(self.terminal.take().expect("started with Input::Terminal"));
+    }
+
+    /// What it and its descendants wrote, and the processes that live: for the message of a failed assertion.
+    pub(crate) fn evidence(&self) -> String {
+        self.evidence.show()
     }
 
     fn try_wait(&mut self) -> Option<ExitStatus> {
@@ -209,6 +193,46 @@ impl Finished {
     /// The signal that killed it, if one did.
     pub(crate) fn signal(&self) -> Option<i32> {
         self.status.signal()
+    }
+
+    /// Panics unless the proxy itself failed: with status 125, and nothing on standard error but one line that names the
+    /// subject and a reason. Returns that line.
+    #[track_caller]
+    pub(crate) fn expect_failure(self, subject: impl AsRef<Path>) -> String {
+        let finished = self.expect_code(125);
+        let subject = subject.as_ref().display().to_string();
+        let line = finished.stderr.trim_end_matches('\n').to_owned();
+        let (step, reason) = line.rsplit_once(": ").unwrap_or_default();
+        assert!(
+            finished.stderr.lines().count() == 1
+                && finished.stderr.ends_with('\n')
+                && step.starts_with("pidproxy: cannot ")
+                && step.contains(&subject)
+                && !reason.is_empty(),
+            "not one line about {subject}\n{}",
+            finished.evidence.show()
+        );
+        line
+    }
+
+    /// The same as [`Finished::expect_failure`], and nothing on standard output, for tables, which go on to collect the
+    /// faults of all their rows: `Err` says what is different.
+    pub(crate) fn check_failure(&self, word: &str) -> Result<(), String> {
+        let complaint = self.stderr.strip_suffix('\n').unwrap_or_default();
+        let reason = complaint.rsplit_once(": ").map_or("", |(_, reason)| reason);
+        let is_one_line = !complaint.is_empty() && !complaint.contains('\n');
+        let is_reason = !reason.is_empty() && !reason.starts_with('-');
+        if self.code() != Some(125) {
+            Err(format!("{} in place of 125, and {:?}", self.status, self.stderr))
+        } else if !is_one_line || !complaint.starts_with("pidproxy: cannot ") || !is_reason {
+            Err(format!("not one line with a reason: {:?}", self.stderr))
+        } else if !complaint.contains(word) {
+            Err(format!("{word:?} is not named: {:?}", self.stderr))
+        } else if !self.stdout.is_empty() {
+            Err(format!("standard output has {:?}", self.stdout))
+        } else {
+            Ok(())
+        }
     }
 
     /// Panics, with all there is to see, unless it exited with this status.

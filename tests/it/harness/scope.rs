@@ -32,26 +32,15 @@ pub(crate) struct Scope {
 
 impl Scope {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::Builder::new()
-            .prefix("pidproxy-")
-            .tempdir()
-            .expect("a temporary directory");
+        let directory = tempfile::Builder::new().prefix("pidproxy-").tempdir().expect("a temporary directory");
         // Other users must reach what is in it; only its owner may add to it.
         fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).expect("chmod of our own directory");
         let mark = Mark::new();
-        let evidence = Evidence {
-            directory: directory.path().to_owned(),
-            mark: mark.clone(),
-        };
+        let evidence = Evidence { directory: directory.path().to_owned(), mark: mark.clone() };
         let socket = directory.path().join("reports");
         let reports = Reports::at(&socket, evidence);
         fs::set_permissions(&socket, Permissions::from_mode(0o777)).expect("chmod of our own socket");
-        Self {
-            directory,
-            mark,
-            reports,
-            runs: AtomicU64::new(0),
-        }
+        Self { directory, mark, reports, runs: AtomicU64::new(0) }
     }
 
     /// A path in the private directory, which belongs to the user of the test run, mode 0755.
@@ -77,17 +66,8 @@ impl Scope {
             .stdin(Stdio::piped())
             .spawn()
             .expect("sh runs");
-        shell
-            .stdin
-            .take()
-            .expect("a pipe")
-            .write_all(text.as_bytes())
-            .expect("sh reads");
-        assert!(
-            shell.wait().expect("sh ends").success(),
-            "cannot write {}",
-            path.display()
-        );
+        shell.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("sh reads");
+        assert!(shell.wait().expect("sh ends").success(), "cannot write {}", path.display());
         path
     }
 
@@ -105,12 +85,7 @@ impl Scope {
         }
         let copy = self.path(&file.file_name().expect("a file has a name").to_string_lossy());
         if !copy.exists() {
-            let run = Command::new("cp")
-                .arg("-p")
-                .arg(file)
-                .arg(&copy)
-                .status()
-                .expect("cp runs");
+            let run = Command::new("cp").arg("-p").arg(file).arg(&copy).status().expect("cp runs");
             assert!(run.success(), "cannot copy {}", file.display());
         }
         copy
@@ -122,11 +97,7 @@ impl Scope {
         mkfifo(&path, Mode::from_bits_truncate(0o666)).expect("a new FIFO");
         fs::set_permissions(&path, Permissions::from_mode(0o666)).expect("chmod of our own FIFO");
         // Open for reading too: so the opening does not wait for the specimen, and what is sent before it comes is kept.
-        let file = File::options()
-            .read(true)
-            .write(true)
-            .open(&path)
-            .expect("our own FIFO");
+        let file = File::options().read(true).write(true).open(&path).expect("our own FIFO");
         Control { path, file }
     }
 
@@ -146,10 +117,7 @@ impl Scope {
     }
 
     pub(super) fn evidence_taker(&self) -> Evidence {
-        Evidence {
-            directory: self.directory.path().to_owned(),
-            mark: self.mark.clone(),
-        }
+        Evidence { directory: self.directory.path().to_owned(), mark: self.mark.clone() }
     }
 
     pub(super) fn mark(&self) -> &Mark {
@@ -163,10 +131,7 @@ impl Scope {
     /// Two files for the output of one more run.
     pub(super) fn output_files(&self) -> (PathBuf, PathBuf) {
         let run = self.runs.fetch_add(1, Ordering::Relaxed) + 1;
-        (
-            self.path(&format!("run{run}.stdout")),
-            self.path(&format!("run{run}.stderr")),
-        )
+        (self.path(&format!("run{run}.stdout")), self.path(&format!("run{run}.stderr")))
     }
 }
 
@@ -181,11 +146,7 @@ impl Drop for Scope {
         });
         if all_dead.is_none() {
             // No panic: it might be the second one, and that would end all tests.
-            let _ = writeln!(
-                std::io::stderr(),
-                "processes that cannot be killed: {:?}",
-                self.mark.bearers()
-            );
+            let _ = writeln!(std::io::stderr(), "processes that cannot be killed: {:?}", self.mark.bearers());
         }
     }
 }
@@ -209,9 +170,7 @@ impl Control {
 
     /// Sends a command, as `exit 3`; the specimen's `serve.rs` lists them. Does not wait.
     pub(crate) fn send(&self, command: &str) {
-        (&self.file)
-            .write_all(format!("{command}\n").as_bytes())
-            .expect("the FIFO takes a line");
+        (&self.file).write_all(format!("{command}\n").as_bytes()).expect("the FIFO takes a line");
     }
 }
 
@@ -230,17 +189,11 @@ impl Mark {
         let process = u64::from(std::process::id());
         let scope = SCOPES.fetch_add(1, Ordering::Relaxed);
         // 2^59 microseconds and more; pids have 22 bits.
-        Self {
-            name: format!("{process}-{scope}"),
-            limit: 1 << 59 | process << 32 | scope,
-        }
+        Self { name: format!("{process}-{scope}"), limit: 1 << 59 | process << 32 | scope }
     }
 
     fn bearers(&self) -> Vec<i32> {
-        proc::all()
-            .into_iter()
-            .filter(|&pid| self.is_on(pid) && proc::lives(pid))
-            .collect()
+        proc::all().into_iter().filter(|&pid| self.is_on(pid) && proc::lives(pid)).collect()
     }
 
     fn is_on(&self, pid: i32) -> bool {
@@ -248,9 +201,7 @@ impl Mark {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).unwrap_or_default();
         let limit = self.limit.to_string();
-        environment
-            .split(|byte| *byte == 0)
-            .any(|entry| entry == variable.as_bytes())
+        environment.split(|byte| *byte == 0).any(|entry| entry == variable.as_bytes())
             || limits.lines().any(|line| {
                 line.strip_prefix("Max realtime timeout")
                     .is_some_and(|rest| rest.split_whitespace().any(|n| n == limit))
@@ -303,17 +254,11 @@ impl Evidence {
 
     pub(super) fn show(&self) -> String {
         let mut text = String::new();
-        let mut files: Vec<PathBuf> = fs::read_dir(&self.directory)
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect();
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&self.directory).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect();
         files.sort();
         for file in files {
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "stdout" || extension == "stderr")
-            {
+            if file.extension().is_some_and(|extension| extension == "stdout" || extension == "stderr") {
                 let contents = fs::read(&file).unwrap_or_default();
                 let shown = &contents[contents.len().saturating_sub(16 * 1024)..];
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -324,11 +269,7 @@ impl Evidence {
         for pid in self.mark.bearers() {
             let state = proc::state(pid).unwrap_or('?');
             let parent = proc::parent(pid).unwrap_or(0);
-            let _ = writeln!(
-                text,
-                "{pid} (parent {parent}, state {state}): {}",
-                proc::command_line(pid)
-            );
+            let _ = writeln!(text, "{pid} (parent {parent}, state {state}): {}", proc::command_line(pid));
         }
         text
     }

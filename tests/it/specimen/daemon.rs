@@ -19,9 +19,7 @@ pub(crate) fn launch(options: &Options) -> ! {
         options.pid_file.write("launcher");
     }
     let launcher = getpid();
-    let (Ok((mut written, writer)), Ok((launcher_gone, alive))) = (io::pipe(), io::pipe()) else {
-        fail("pipe")
-    };
+    let (Ok((mut written, writer)), Ok((launcher_gone, alive))) = (io::pipe(), io::pipe()) else { fail("pipe") };
     match fork() {
         ForkResult::Child => {
             drop((written, alive));
@@ -78,18 +76,23 @@ fn daemon(options: &Options, launcher: Pid, mut launcher_gone: io::PipeReader, m
     if let Some(status) = launch.die_early {
         std::process::exit(status);
     }
-    let _ = written.write_all(b"\n");
-    drop((written, launcher_gone));
+    if launch.after_exit.is_none() {
+        // Otherwise nobody reads it any more, and SIGPIPE would be the first signal to arrive.
+        let _ = written.write_all(b"\n");
+    }
+    drop(written);
+    if !launch.launcher_stays {
+        // Who hears of us may signal the proxy at once: then it has to be too late for the launcher to get it.
+        let _ = launcher_gone.read(&mut [0]);
+    }
+    drop(launcher_gone);
     serve::serve(name, &options.service, &options.pid_file)
 }
 
 /// The launcher's descriptors are closed a moment before it is dead: waits for the latter, a zombie included.
 fn await_end(launcher: Pid) {
     while let Ok(stat) = std::fs::read_to_string(format!("/proc/{launcher}/stat")) {
-        if stat
-            .rsplit_once(") ")
-            .is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
-        {
+        if stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X'])) {
             break;
         }
         std::thread::sleep(Duration::from_micros(100));
@@ -112,17 +115,35 @@ fn detach() {
     }
 }
 
-/// Leaves `count` orphans, each dead or about to die when its parent, our child, is.
-pub(crate) fn make_orphans(count: usize) {
-    for _ in 0..count {
-        match fork() {
+/// Leaves `count` orphans, each dead or about to die when its parent, our child, is, with this exit status. Reports `half`
+/// on the way.
+pub(crate) fn make_orphans(name: &str, count: usize, status: i32) {
+    for number in 0..count {
+        if number == count / 2 {
+            Report::new(name, "half").send();
+        }
+        match fork_in_time() {
             ForkResult::Child => {
-                let _ = fork();
-                std::process::exit(0);
+                let code = if matches!(fork_in_time(), ForkResult::Child) { status } else { 0 };
+                // Without the C library's own endings: there are many of these.
+                // SAFETY: ends this process.
+                unsafe { libc::_exit(code) };
             }
             ForkResult::Parent { child } => {
                 let _ = waitpid(child, None);
             }
+        }
+    }
+}
+
+/// Forks, as soon as there is a pid to be had: they may all be in use, by orphans that are not reaped yet.
+fn fork_in_time() -> ForkResult {
+    loop {
+        // SAFETY: with a single thread nothing is left locked or half done in the child.
+        match unsafe { nix::unistd::fork() } {
+            Ok(result) => return result,
+            Err(nix::errno::Errno::EAGAIN) => std::thread::yield_now(),
+            Err(_) => fail("fork"),
         }
     }
 }

@@ -63,27 +63,15 @@ fn surroundings<T: AsRef<OsStr>>(report: Report, environment: &[String], argumen
 
 fn rights(mut report: Report) -> Report {
     if let Ok(ids) = getresuid() {
-        report = report
-            .field("ruid", ids.real)
-            .field("euid", ids.effective)
-            .field("suid", ids.saved);
+        report = report.field("ruid", ids.real).field("euid", ids.effective).field("suid", ids.saved);
     }
     if let Ok(ids) = getresgid() {
-        report = report
-            .field("rgid", ids.real)
-            .field("egid", ids.effective)
-            .field("sgid", ids.saved);
+        report = report.field("rgid", ids.real).field("egid", ids.effective).field("sgid", ids.saved);
     }
     let mut groups: Vec<u32> = getgroups().unwrap_or_default().into_iter().map(Gid::as_raw).collect();
     groups.sort_unstable();
-    report = report
-        .field("group_count", groups.len())
-        .list("groups", ranges(&groups));
-    for (key, line) in [
-        ("effective", "CapEff:"),
-        ("permitted", "CapPrm:"),
-        ("pending", "ShdPnd:"),
-    ] {
+    report = report.field("group_count", groups.len()).list("groups", ranges(&groups));
+    for (key, line) in [("effective", "CapEff:"), ("permitted", "CapPrm:"), ("pending", "ShdPnd:")] {
         if let Some(value) = line_of_status(line).and_then(|digits| u64::from_str_radix(&digits, 16).ok()) {
             report = report.field(key, format_args!("{value:x}"));
         }

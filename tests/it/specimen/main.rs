@@ -35,11 +35,7 @@ extern "C" fn main(count: c_int, vector: *const *const c_char) -> c_int {
             OsStr::from_bytes(unsafe { CStr::from_ptr(pointer) }.to_bytes())
         })
         .collect();
-    let words: Vec<String> = arguments
-        .iter()
-        .skip(1)
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
+    let words: Vec<String> = arguments.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match Options::parse(&words) {
         Ok(options) => run(&options, &arguments),
         Err(reason) => {
@@ -76,7 +72,7 @@ fn run(options: &Options, arguments: &[&OsStr]) -> c_int {
         Role::Orphans => {
             signals::block_all();
             let name = options.name_or("orphans");
-            daemon::make_orphans(options.orphans);
+            daemon::make_orphans(name, options.orphans, options.orphan_status);
             Report::new(name, "made").field("count", options.orphans).send();
             serve::serve(name, &options.service, &options.pid_file)
         }

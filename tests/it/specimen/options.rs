@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) environment: Vec<String>,
     /// `--count=N` of the role `orphans`.
     pub(crate) orphans: usize,
+    /// `--orphan-status=N`: the exit status of each orphan (default 0).
+    pub(crate) orphan_status: i32,
     pub(crate) launch: Launch,
     pub(crate) pid_file: PidFile,
     pub(crate) service: Service,
@@ -111,14 +113,15 @@ pub(crate) struct Service {
     pub(crate) control: Option<PathBuf>,
     /// `--children=N`: fork N children first, named `child1`..., which report as `program` does and know `--exit-on`.
     pub(crate) children: usize,
+    /// `--threads=N`: start N threads that do nothing, and report `threads` with their ids as `tids`. (Not together with
+    /// what forks later.)
+    pub(crate) threads: usize,
 }
 
 impl Options {
     /// Reads the words after the program's name; the error says which word is wrong.
     pub(crate) fn parse(words: &[String]) -> Result<Self, String> {
-        let (role, words) = words
-            .split_first()
-            .ok_or("no role: program, daemon, facts, print-args or orphans")?;
+        let (role, words) = words.split_first().ok_or("no role: program, daemon, facts, print-args or orphans")?;
         let mut options = Self::of(match role.as_str() {
             "program" => Role::Program,
             "daemon" => Role::Daemon,
@@ -151,6 +154,7 @@ impl Options {
             exit: None,
             environment: Vec::new(),
             orphans: 0,
+            orphan_status: 0,
             launch: Launch {
                 new_session: true,
                 double_fork: true,
@@ -212,6 +216,7 @@ impl Options {
             "--exit" => self.exit = Some(number(value)?),
             "--env" => self.environment.push(value.to_owned()),
             "--count" => self.orphans = number(value)?,
+            "--orphan-status" => self.orphan_status = number(value)?,
             "--pid-file" => self.pid_file.path = Some(absolute(value)?),
             "--write" => self.pid_file.text = Some(value.to_owned()),
             "--blanks" => self.pid_file.blanks = number(value)?,
@@ -222,6 +227,7 @@ impl Options {
             "--die-by" => self.service.after_ready = Some(Ending::Signal(signals::number(value)?)),
             "--control" => self.service.control = Some(absolute(value)?),
             "--children" => self.service.children = number(value)?,
+            "--threads" => self.service.threads = number(value)?,
             _ => return None,
         }
         Some(())

@@ -19,9 +19,7 @@ impl PidFile {
     /// The same, with a text of the caller's choice; `%p` in it stands for the pid.
     pub(crate) fn write_text(&self, name: &str, template: Option<&str>) {
         let Some(path) = &self.path else {
-            Report::new(name, "cannot-write")
-                .field("reason", "no --pid-file")
-                .send();
+            Report::new(name, "cannot-write").field("reason", "no --pid-file").send();
             return;
         };
         let pid = getpid().to_string();
@@ -58,12 +56,7 @@ impl PidFile {
 }
 
 fn write_with_mode(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
     file.set_permissions(Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())
 }

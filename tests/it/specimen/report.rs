@@ -74,9 +74,7 @@ pub(crate) fn uses_standard_output() -> bool {
 
 fn destination() -> Option<&'static OsStr> {
     static DESTINATION: OnceLock<Option<OsString>> = OnceLock::new();
-    DESTINATION
-        .get_or_init(|| std::env::var_os("SPECIMEN_REPORT"))
-        .as_deref()
+    DESTINATION.get_or_init(|| std::env::var_os("SPECIMEN_REPORT")).as_deref()
 }
 
 fn encode(value: &[u8]) -> String {

@@ -31,21 +31,15 @@ const BATCH: usize = 64;
 /// Serves until told to end. Unless the default dispositions were asked for, the signals are blocked by now.
 pub(crate) fn serve(name: &str, service: &Service, pid_file: &PidFile) -> ! {
     start_children(service, pid_file);
+    start_threads(name, service.threads);
     let mut server = Server {
         name,
         service,
         pid_file,
-        signals: (!service.default_dispositions)
-            .then(|| signals::descriptor().ok())
-            .flatten(),
+        signals: (!service.default_dispositions).then(|| signals::descriptor().ok()).flatten(),
         control: service.control.as_ref().and_then(|path| {
             // For writing too: so there is no end of file when a writer closes it.
-            File::options()
-                .read(true)
-                .write(true)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(path)
-                .ok()
+            File::options().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
         }),
         lines: VecDeque::new(),
         unfinished: Vec::new(),
@@ -94,16 +88,8 @@ struct Totals {
 impl Server<'_> {
     fn sleep(&self) {
         let mut descriptors: Vec<PollFd<'_>> = Vec::new();
-        descriptors.extend(
-            self.signals
-                .as_ref()
-                .map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)),
-        );
-        descriptors.extend(
-            self.control
-                .as_ref()
-                .map(|control| PollFd::new(control.as_fd(), PollFlags::POLLIN)),
-        );
+        descriptors.extend(self.signals.as_ref().map(|signals| PollFd::new(signals.as_fd(), PollFlags::POLLIN)));
+        descriptors.extend(self.control.as_ref().map(|control| PollFd::new(control.as_fd(), PollFlags::POLLIN)));
         let _ = poll(&mut descriptors, PollTimeout::NONE);
     }
 
@@ -158,8 +144,7 @@ impl Server<'_> {
             }
             while let Some(end) = self.unfinished.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unfinished.drain(..=end).collect();
-                self.lines
-                    .push_back(String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned());
+                self.lines.push_back(String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned());
             }
         }
         self.lines.pop_front()
@@ -177,11 +162,7 @@ impl Server<'_> {
             ("write-pid-file", "") => self.pid_file.write(self.name),
             ("write-pid-file", text) => self.pid_file.write_text(self.name, Some(text)),
             ("remove-pid-file", "") => {
-                let removed = self
-                    .pid_file
-                    .path
-                    .as_ref()
-                    .is_some_and(|path| std::fs::remove_file(path).is_ok());
+                let removed = self.pid_file.path.as_ref().is_some_and(|path| std::fs::remove_file(path).is_ok());
                 Report::new(self.name, if removed { "removed" } else { "cannot-remove" }).send();
             }
             ("replace", "") => self.replace(),
@@ -195,9 +176,7 @@ impl Server<'_> {
 
     /// A new daemon takes over, in the pid file too; this one exits with 0 as soon as it has.
     fn replace(&self) -> ! {
-        let Ok((mut written, mut writer)) = io::pipe() else {
-            std::process::exit(71)
-        };
+        let Ok((mut written, mut writer)) = io::pipe() else { std::process::exit(71) };
         match fork() {
             ForkResult::Child => {
                 drop(written);
@@ -206,11 +185,7 @@ impl Server<'_> {
                 self.pid_file.write(name);
                 let _ = writer.write_all(b"\n");
                 drop(writer);
-                let service = Service {
-                    children: 0,
-                    after_ready: None,
-                    ..self.service.clone()
-                };
+                let service = Service { children: 0, after_ready: None, ..self.service.clone() };
                 serve(name, &service, self.pid_file)
             }
             ForkResult::Parent { .. } => {
@@ -257,17 +232,38 @@ fn start_children(service: &Service, pid_file: &PidFile) {
         if matches!(fork(), ForkResult::Child) {
             let service = Service {
                 children: 0,
+                threads: 0,
                 control: None,
                 after_ready: None,
                 replace_on: None,
                 ..service.clone()
             };
-            let pid_file = PidFile {
-                path: None,
-                ..pid_file.clone()
-            };
+            let pid_file = PidFile { path: None, ..pid_file.clone() };
             serve(&format!("child{number}"), &service, &pid_file);
         }
+    }
+}
+
+/// Every signal is left to the thread that reads them.
+fn start_threads(name: &str, count: usize) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    for _ in 0..count {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            signals::block_all();
+            let _ = sender.send(nix::unistd::gettid());
+            drop(sender);
+            loop {
+                std::thread::park();
+            }
+        });
+    }
+    drop(sender);
+    if count > 0 {
+        // In both threads the C library has let its own signals in again, 32 and 33.
+        signals::block_all();
+        let tids = receiver.iter().map(|tid| tid.to_string());
+        Report::new(name, "threads").list("tids", tids).send();
     }
 }
 

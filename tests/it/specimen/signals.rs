@@ -52,16 +52,9 @@ pub(crate) fn number(text: &str) -> Option<i32> {
     }
     let name = text.strip_prefix("SIG").unwrap_or(text);
     if let Some(offset) = name.strip_prefix("RTMIN+") {
-        return offset
-            .parse::<i32>()
-            .ok()
-            .map(|offset| 34 + offset)
-            .filter(|number| *number <= 64);
+        return offset.parse::<i32>().ok().map(|offset| 34 + offset).filter(|number| *number <= 64);
     }
-    NAMES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|&(_, number)| number)
+    NAMES.iter().find(|(known, _)| *known == name).map(|&(_, number)| number)
 }
 
 /// Blocks every signal that can be blocked.
@@ -117,10 +110,7 @@ pub(crate) fn dispositions() -> (u64, u64) {
 
 /// Ends this process by a signal with its default disposition, without a core dump. Exits with 98 should it survive.
 pub(crate) fn die_by(number: i32) -> ! {
-    let limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: the pointer is to a valid `rlimit`.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) };
     // A core pattern that is a pipe does not heed the limit.

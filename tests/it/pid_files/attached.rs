@@ -1,0 +1,143 @@
+//! The form without a command: the daemon runs already, and is no child of ours.
+
+use std::time::{Duration, Instant};
+
+use super::{Stage, Stranger, USER, expect_burst, expect_stranger_followed, foreign_code, line, send_burst};
+use crate::harness::needs;
+use crate::harness::{Looks, Proxy, Scope};
+
+#[test]
+fn a_running_daemon_is_attached_to() {
+    for (end, number) in [("\n", None), ("", None), ("\n", Some(libc::SIGKILL))] {
+        let scope = Scope::new();
+        let (stage, daemon) = (Stage::new(&scope), Stranger::new(&scope));
+        // From long before, and unchanged: here that is as it should be.
+        stage.write(format!("{}{end}", daemon.pid()));
+        let mut proxy = stage.attach().options(["-v"]).spawn();
+        let following = format!("pidproxy: following {}", daemon.pid());
+        proxy.expect_line(|line| line == following);
+        send_burst(&proxy);
+        match number {
+            None => expect_stranger_followed(daemon, proxy),
+            Some(number) => {
+                expect_burst(&scope, "stranger");
+                daemon.control.send(&format!("die {number}"));
+                assert_eq!(daemon.running.wait().signal(), Some(number));
+                proxy.wait().expect_code(foreign_code(128 + number));
+            }
+        }
+    }
+}
+
+/// The daemon's parent may take its time to reap it, and only then the kernel tells the status.
+#[test]
+fn an_attached_daemon_is_gone_when_it_is_a_zombie() {
+    let scope = Scope::new();
+    let (stage, daemon) = (Stage::new(&scope), Stranger::new(&scope));
+    stage.write(line(daemon.pid()));
+    let proxy = stage.attach().spawn();
+    send_burst(&proxy);
+    expect_burst(&scope, "stranger");
+    daemon.control.send("exit 5");
+    if needs::tells_foreign_status() {
+        // Not reaped before the proxy's own end: what is not known is 0.
+        proxy.wait().expect_code(0);
+        daemon.running.wait().expect_code(5);
+    }
+}
+
+#[test]
+fn attaching_waits_for_the_file() {
+    let scope = Scope::new();
+    let (stage, daemon) = (Stage::new(&scope), Stranger::new(&scope));
+    stage.write("");
+    let mut looks = Looks::at(&stage.pid_file);
+    let proxy = stage.attach().spawn();
+    send_burst(&proxy);
+    looks.expect(2);
+    stage.write(line(daemon.pid()));
+    expect_stranger_followed(daemon, proxy);
+}
+
+#[test]
+fn attaching_is_given_up_in_time() {
+    let scope = Scope::new();
+    let stage = Stage::new(&scope);
+    let start = Instant::now();
+    stage.attach().options(["-w", "1"]).run().expect_failure(&stage.pid_file);
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    let once = || stage.attach().options(["-w", "0"]).run();
+    once().expect_failure(&stage.pid_file);
+    for contents in ["", "0\n", "1\n", "2147483647\n", "4294967298\n", "abc\n", "+2\n"] {
+        stage.write(contents);
+        once().expect_failure(&stage.pid_file);
+    }
+}
+
+/// One look is enough for a file that is complete. One without an end of line takes a second look, and gets it.
+#[test]
+fn attaching_can_do_without_a_wait() {
+    for end in ["\n", ""] {
+        let scope = Scope::new();
+        let (stage, daemon) = (Stage::new(&scope), Stranger::new(&scope));
+        stage.write(format!("{}{end}", daemon.pid()));
+        let proxy = stage.attach().options(["-w", "0"]).spawn();
+        send_burst(&proxy);
+        expect_stranger_followed(daemon, proxy);
+    }
+}
+
+#[test]
+fn attaching_needs_a_trustworthy_file_too() {
+    let mut cases = vec![(None, 0o664), (None, 0o646), (None, 0o666)];
+    if needs::root().is_ok() {
+        cases.extend([(Some(USER), 0o644), (Some(USER), 0o600)]);
+    }
+    for (owner, mode) in cases {
+        let scope = Scope::new();
+        let (stage, stranger) = (Stage::new(&scope), Stranger::new(&scope));
+        stage.write_as(line(stranger.pid()), owner, mode);
+        let proxy = stage.attach().options(["-w", "1"]).spawn();
+        send_burst(&proxy);
+        let line = proxy.wait().expect_failure(&stage.pid_file);
+        assert!(line.contains("trust"), "{line}");
+        stranger.expect_untouched();
+        // Unless the user says so.
+        let proxy = stage.attach().options(["-a"]).spawn();
+        send_burst(&proxy);
+        expect_stranger_followed(stranger, proxy);
+    }
+}
+
+/// `-f` is for a launch: who attaches wants the daemon that runs.
+#[test]
+fn attaching_removes_nothing() {
+    let scope = Scope::new();
+    let (stage, daemon) = (Stage::new(&scope), Stranger::new(&scope));
+    stage.write(line(daemon.pid()));
+    let proxy = stage.attach().options(["-f"]).spawn();
+    send_burst(&proxy);
+    expect_stranger_followed(daemon, proxy);
+    assert!(stage.pid_file.exists());
+}
+
+/// An upgrade by a new process, seen from outside: the daemon that comes next is no child of ours either.
+#[test]
+fn an_attached_daemon_that_is_replaced_is_followed() {
+    let scope = Scope::new();
+    let (stage, first) = (Stage::new(&scope), Stranger::new(&scope));
+    let _second = Proxy::absent(&scope).specimen(["program", "--name=second", &stage.control.option()]).spawn();
+    let second = scope.reports().expect("second", "ready").pid();
+    stage.write(line(first.pid()));
+    let mut proxy = stage.attach().options(["-v"]).spawn();
+    let following = format!("pidproxy: following {}", first.pid());
+    proxy.expect_line(|line| line == following);
+    stage.write(line(second));
+    first.control.send("exit 5");
+    first.running.wait().expect_code(5);
+    // Without pidfds the end of the first is only noticed after a while.
+    let following = format!("pidproxy: following {second}");
+    proxy.expect_line(|line| line == following);
+    send_burst(&proxy);
+    expect_burst(&scope, "second");
+}
