@@ -29,7 +29,6 @@ pub const NOBODY: Text<'static> = Text::new(c"\n");
 
 /// Goes on to the next entry with the id `known`, or, where that is `NONE`, with a name in one of its fields: gives its id,
 /// or `NONE` behind the last one.
-#[inline(never)]
 pub fn next(table: &mut Table, colons: usize, known: u32, index: usize, name: Text<'_>) -> u32 {
     while table.next(colons) {
         let id = id(table.field(ID));
@@ -57,7 +56,6 @@ pub fn next(table: &mut Table, colons: usize, known: u32, index: usize, name: Te
 
 /// The id of a user or a group that a text spells out, up to its end or a colon.
 #[must_use]
-#[inline(never)]
 pub fn id(text: Text<'_>) -> u32 {
     let (id, rest) = decimal::parse(text);
     if rest.is_empty() || rest.peek() == b':' { id } else { NONE }

@@ -15,23 +15,9 @@ const SHOWN_TEXT: &[u8] = concat!(
     env!("CARGO_PKG_VERSION"),
     "\n",
     "\
-pidproxy [options] [--] pid-file|- [command...]
--E PATH hook
--G GROUP
--H add HUP
--U USER[:GROUP]
--a any file
--e CODE is 0
--f rm file
--g the group
--h, --help
--p SIGNAL
--r FROM=TO
--t tty ok
--v verbose
--V, --version
--w SECONDS
--x exec
+pidproxy [-HVafghtvx] [-E PATH] [-G GROUP] [-U USER[:GROUP]]
+[-d FD] [-e CODE] [-k SECONDS] [-l FILE] [-p SIGNAL] [-r FROM=TO] [-w SECONDS]
+[--] pid-file|- [command...]
 "
 )
 .as_bytes();
@@ -44,15 +30,20 @@ const VERSION: &[u8] = HELP.split_at("pidproxy \n".len() + env!("CARGO_PKG_VERSI
 /// The longest wait: its milliseconds are still a 32-bit number.
 const SECONDS_MOST: u32 = 4_000_000;
 
-/// The options: first what is shown at once, then those with a value (numbers, names, others), then the flags.
-const LETTERS: &CStr = c"hVewGUErpHafgtvx";
+/// The options: first what is shown at once, then those with a value (numbers, names, paths, signals), then the flags.
+const LETTERS: &CStr = c"hVewkdGUElrpHafgtvx";
 /// The last of each kind.
 const SHOWN: usize = place(b'V');
-const NUMBERS: usize = place(b'w');
+const NUMBERS: usize = place(b'd');
 const NAMES: usize = place(b'U');
-const SETTINGS: usize = place(b'p');
+const PATHS: usize = place(b'l');
+const SIGNALS: usize = place(b'p');
 /// Room for the values of those that have one.
-const VALUES: usize = 8;
+const VALUES: usize = 11;
+/// What stands for no descriptor there: one of the standard ones, which it can not be.
+pub const NO_DESCRIPTOR: u32 = 2;
+/// The lowest descriptor for `-d`: those below are the standard ones.
+const DESCRIPTOR_LEAST: u32 = 3;
 
 /// The last four bytes of the name of an init, as a number.
 pub const INIT: u64 = u64::from_be_bytes(*b"\0\0\0\0init");
@@ -73,7 +64,6 @@ const fn place(letter: u8) -> usize {
 
 /// The last eight bytes of a text, as a number.
 #[must_use]
-#[inline(never)]
 pub const fn last_bytes(mut text: Text<'_>) -> u64 {
     let mut bytes = 0;
     while !text.is_empty() {
@@ -83,6 +73,8 @@ pub const fn last_bytes(mut text: Text<'_>) -> u64 {
 }
 
 /// Shows the help or the version, and ends the program.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 fn show(place: usize, is_init: bool) -> ! {
     let shown = match () {
         () if place < SHOWN => HELP,
@@ -99,8 +91,8 @@ fn show(place: usize, is_init: bool) -> ! {
 pub struct Options {
     /// The options that were given, a bit each.
     given: u32,
-    /// `-w`, in seconds.
-    pub wait_seconds: u32,
+    /// `-w`, `-k`, `-d`: the number that was given, at the option's place.
+    numbers: [u32; NUMBERS + 1],
     /// `-p`.
     pub parent_death_signal: u32,
     /// The values of the options that were given.
@@ -115,7 +107,7 @@ impl Options {
     /// No options at all, and nothing but zeros in memory.
     pub const NONE: Self = Self {
         given: 0,
-        wait_seconds: 0,
+        numbers: [0; NUMBERS + 1],
         parent_death_signal: 0,
         values: [None; VALUES],
         rewrites: Rewrites::NONE,
@@ -134,16 +126,35 @@ impl Options {
         self.given >> const { place(LETTER) } & 1 != 0
     }
 
+    /// The number that was given with an option, or its default.
+    #[must_use]
+    pub const fn number<const LETTER: u8>(&self) -> u32 {
+        self.numbers[const { place(LETTER) }]
+    }
+
+    /// Sets the number of an option.
+    pub const fn set_number<const LETTER: u8>(&mut self, number: u32) {
+        self.numbers[const { place(LETTER) }] = number;
+    }
+
     /// The status to exit with for one that a process ended with (`-e`).
     #[must_use]
-    #[inline]
     pub fn report(&self, code: i32) -> i32 {
         if self.success.get(code.cast_unsigned() as usize % 256) == Some(&true) { 0 } else { code }
     }
 
+    /// Tells whoever waits for it that the target is there (`-d`), once.
+    #[cfg_attr(not(target_arch = "powerpc64"), inline)]
+    pub fn tell_ready(&mut self) {
+        let descriptor = core::mem::replace(&mut self.numbers[const { place(b'd') }], NO_DESCRIPTOR);
+        if descriptor != NO_DESCRIPTOR {
+            sys::write(descriptor.cast_signed(), b"\n");
+            sys::close(descriptor);
+        }
+    }
+
     /// Reads options and leaves `arguments` on the first operand, or on what is wrong. Where help or the version is asked
     /// for, shows it and ends the program.
-    #[inline(never)]
     pub fn read(&mut self, arguments: &mut Arguments, is_init: bool) -> Outcome {
         while let Some(mut letters) = arguments.peek() {
             if letters.take() != b'-' || letters.is_empty() {
@@ -172,7 +183,7 @@ impl Options {
                 let Some(found) = Text::new(LETTERS).find(letters.take()) else { return UNKNOWN };
                 let place = found.distance_from(Text::new(LETTERS));
                 self.given |= 1 << place;
-                if place > SETTINGS {
+                if place > SIGNALS {
                     continue;
                 }
                 if place <= SHOWN {
@@ -198,7 +209,6 @@ impl Options {
     }
 
     /// Notes one option; false where the value is none that it can have.
-    #[inline]
     fn set(&mut self, place: usize, value: Text<'static>) -> bool {
         if let Some(slot) = self.values.get_mut(place) {
             *slot = Some(value);
@@ -208,13 +218,19 @@ impl Options {
             if !rest.is_empty() {
                 return false;
             }
-            if place == const { self::place(b'w') } {
-                self.wait_seconds = number;
-                return number <= SECONDS_MOST;
+            if place == const { self::place(b'e') } {
+                let Some(success) = self.success.get_mut(number as usize) else { return false };
+                *success = true;
+                return true;
             }
-            let Some(success) = self.success.get_mut(number as usize) else { return false };
-            *success = true;
-            return true;
+            if let Some(slot) = self.numbers.get_mut(place) {
+                *slot = number;
+            }
+            if place == const { self::place(b'd') } {
+                // Nobody else gets it.
+                return number >= DESCRIPTOR_LEAST && !sys::close_on_exec(number).is_failure();
+            }
+            return number <= SECONDS_MOST;
         }
         if place <= NAMES {
             let group = if place == const { self::place(b'G') } { Some(value) } else { value.find(b':') };
@@ -222,7 +238,7 @@ impl Options {
             self.put(const { self::place(b'G') }, group);
             return !group.is_empty() && group.find(b':').is_none();
         }
-        if place == const { self::place(b'E') } {
+        if place <= PATHS {
             return true;
         }
         let (signal, rest) = signal::parse(value);
@@ -307,7 +323,7 @@ mod tests {
             }
         }
         if options.has::<b'w'>() {
-            let _ = write!(shown, " w{}", options.wait_seconds);
+            let _ = write!(shown, " w{}", options.number::<b'w'>());
         }
         for code in (1..=255).filter(|code| options.report(*code) != *code) {
             let _ = write!(shown, " e{code}");

@@ -33,7 +33,6 @@ pub const NONE: u32 = u32::MAX;
 ///
 /// [`NONE`] without a digit, and for one that is too large. No sign, no blank, no prefix; nothing ever wraps.
 #[must_use]
-#[inline(never)]
 pub fn parse(text: Text<'_>) -> (u32, Text<'_>) {
     let mut rest = text;
     let mut value = 0_u64;
@@ -54,7 +53,6 @@ pub fn parse(text: Text<'_>) -> (u32, Text<'_>) {
 }
 
 /// Writes a number, but for the lowest one, which has no opposite.
-#[inline(never)]
 pub fn print(number: i32, line: &mut TextBuffer) {
     let number = if number < 0 {
         line.put(b'-');

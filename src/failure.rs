@@ -52,6 +52,8 @@ pub enum Step {
     Following = -88,
     /// A process ended.
     Ended = -89,
+    /// To append the output to a file.
+    Log = -90,
 }
 
 /// Names of the common error numbers (errno(3)), of our findings and of the steps, each behind its number with the top
@@ -59,10 +61,12 @@ pub enum Step {
 const NAMES: Text<'static> = Text::new(
     c"\x81EPERM\x82ENOENT\x83ESRCH\x8bEAGAIN\x8cENOMEM\x8dEACCES\x94ENOTDIR\
 \xa8ELOOP\xc0unknown\xc1missing\xc2needs -t\xc3stale\xc4no pid\xc5untrusted\xc6invalid\
-\xd0use\xd1become\xd2read\xd3start\xd4follow\xd5signal\xd6execute\xd7launched\xd8following\xd9ended with\xff",
+\xd0use\xd1become\xd2read\xd3start\xd4follow\xd5signal\xd6execute\xd7launched\xd8following\xd9ended with\xdalog\xff",
 );
 
 /// Says on standard error that a step failed: `pidproxy: cannot STEP SUBJECT: REASON`.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 pub fn report(step: Step, subject: Option<Text<'_>>, reason: Outcome) {
     say(step, subject, reason.number());
 }
@@ -75,7 +79,6 @@ pub fn note(step: Step, number: i32) {
 /// How much of a word is shown, so that its line is not cut.
 const SHOWN_MOST: u16 = 3840;
 
-#[inline(never)]
 fn say(step: Step, subject: Option<Text<'_>>, number: i32) {
     let mut line = TextBuffer::new();
     // A failure is a negative number.

@@ -33,6 +33,8 @@ pub struct Launch {
     table: Option<&'static Table>,
     /// Whether the command is the target itself.
     pub is_init: bool,
+    /// How the target ended.
+    pub status: WaitStatus,
     /// The command and its arguments.
     pub arguments: Arguments,
     /// Our own pid.
@@ -41,12 +43,12 @@ pub struct Launch {
     pub exit_code: i32,
     /// The limit of pending signals that we were started with.
     pub pending_limit: PendingLimit,
+    /// Where the command's output goes (`-l`).
+    pub log: Option<Text<'static>>,
     /// The pid file as it was named, for the exit hook; `None` for the command.
     pub pid_file: Option<Text<'static>>,
     /// The signal mask that we were started with.
     pub mask: SignalSet,
-    /// How the target ended.
-    pub status: WaitStatus,
 }
 
 impl Launch {
@@ -58,6 +60,7 @@ impl Launch {
         mask: SignalSet::NONE,
         pending_limit: PendingLimit::ZERO,
         pid_file: None,
+        log: None,
         is_init: false,
         status: WaitStatus(0),
         exit_code: 0,
@@ -74,7 +77,6 @@ impl Launch {
     ///
     /// The exit hook is started with our own rights, and we work with them too from then on, to send signals to it. With
     /// them we could not launch as somebody else again: the supplementary groups of the command are gone.
-    #[inline(never)]
     pub fn start(&self, process: &mut Process) -> Outcome {
         if let Some(table) = self.table
             && self.pid_file.is_some()
@@ -102,7 +104,7 @@ impl Launch {
     /// exit hook alone.
     ///
     /// A failure ends this process.
-    #[inline(never)]
+    #[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
     pub fn switch(&mut self, options: &Options) {
         let (user, group) = (options.get::<b'U'>(), options.get::<b'G'>());
         let Some(mut name) = user.or(group) else { return };
@@ -113,7 +115,6 @@ impl Launch {
     }
 
     /// Does so for the user and the group; `name` is left on the one that it failed for.
-    #[inline]
     fn switch_to(
         &mut self,
         name: &mut Text<'static>,
@@ -168,7 +169,6 @@ impl Launch {
     }
 
     /// Finds a user, and sets `HOME`.
-    #[inline]
     fn find_user(&mut self, table: &mut Table, user: Text<'static>, login: &mut Text<'static>) {
         // A number needs no entry: then the group is the one of the same number, as useradd(8) pairs them.
         let number = accounts::id(user);
@@ -197,7 +197,6 @@ impl Launch {
 }
 
 /// Loads a file of users or groups. Without it this process ends.
-#[inline(never)]
 fn load(table: &mut Table, path: Text<'_>) {
     let outcome = table.load(path);
     // A file that is not there is an empty one.
@@ -207,7 +206,6 @@ fn load(table: &mut Table, path: Text<'_>) {
 }
 
 /// The child, or with `-x` the only process, to the exec.
-#[inline(never)]
 pub fn run(launch: &Launch) -> ! {
     let mut variables = TextBuffer::new();
     if let Some(pid_file) = launch.pid_file {
@@ -218,6 +216,12 @@ pub fn run(launch: &Launch) -> ! {
         }
         pass_listeners(launch, &mut variables);
         become_user(launch);
+        if let Some(log) = launch.log {
+            let outcome = sys::append_output_to(log);
+            if outcome.is_failure() {
+                fail(Step::Log, Some(log), outcome);
+            }
+        }
     }
     execute(launch)
 }

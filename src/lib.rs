@@ -12,6 +12,11 @@ pub mod supervise;
 pub mod sys;
 pub mod target;
 
+/// For users of the library: a process to ask, to signal and to wait for, whatever becomes of its number.
+#[doc(inline)]
+pub use sys::pidfd;
+
+use command_line::NO_DESCRIPTOR;
 use failure::{MISSING, Step, UNKNOWN};
 use launch::fail;
 use signal::SignalSet;
@@ -33,7 +38,8 @@ pub fn run(start: Start) -> ! {
     let mut arguments = start.arguments;
     let mut is_init =
         arguments.take().is_some_and(|name| command_line::last_bytes(name) & 0xffff_ffff == command_line::INIT);
-    run.options.wait_seconds = 10;
+    run.options.set_number::<b'w'>(10);
+    run.options.set_number::<b'd'>(NO_DESCRIPTOR);
     run.launch.environment.take_words(Text::new(c"PIDPROXY_OPTIONS="), &mut run.words);
     let own = arguments;
     arguments = Arguments::of(&mut run.words);
@@ -60,13 +66,15 @@ pub fn run(start: Start) -> ! {
     if is_init {
         file = Some(Text::new(c"/dev/null"));
     }
+    run.launch.log = run.options.get::<b'l'>();
     run.launch.is_init = is_init;
     run.search.file = file;
     run.launch.arguments = arguments;
     run.launch.pid = sys::getpid();
     run.launch.switch(&run.options);
-    if run.options.has::<b'p'>() {
-        sys::set_parent_death_signal(run.options.parent_death_signal);
+    let parent_death_signal = run.options.parent_death_signal;
+    if parent_death_signal != 0 {
+        sys::set_parent_death_signal(parent_death_signal);
     }
     if run.options.has::<b'x'>() {
         launch::run(&run.launch);

@@ -3,6 +3,9 @@
 #![no_main]
 #![expect(unsafe_code, reason = "entry and exit of the program are made here")]
 
+#[cfg(feature = "std")]
+compile_error!("the feature std is for users of the library: the binary is made without it");
+
 #[cfg(not(target_arch = "x86_64"))]
 mod mem;
 mod start;
@@ -14,6 +17,7 @@ extern "C" fn enter(stack: *mut usize) -> ! {
     pidproxy::run(start)
 }
 
+#[cfg(not(feature = "std"))]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     unsafe extern "C" {

@@ -16,10 +16,22 @@ impl Signal {
     pub const INT: Self = Self(kernel::SIGINT);
     /// Quit, as from `^\`.
     pub const QUIT: Self = Self(kernel::SIGQUIT);
+    /// The end, which nobody can catch.
+    pub const KILL: Self = Self(kernel::SIGKILL);
+    /// Whatever the program uses it for.
+    pub const USR1: Self = Self(kernel::SIGUSR1);
+    /// Likewise.
+    pub const USR2: Self = Self(kernel::SIGUSR2);
     /// Termination.
     pub const TERM: Self = Self(kernel::SIGTERM);
+    /// The time is over (`alarm(2)`).
+    pub const ALRM: Self = Self(kernel::SIGALRM);
     /// A child ended.
     pub const CHLD: Self = Self(kernel::SIGCHLD);
+    /// What lets a stopped process go on.
+    pub const CONT: Self = Self(kernel::SIGCONT);
+    /// What stops a process, and nobody can catch.
+    pub const STOP: Self = Self(kernel::SIGSTOP);
 
     /// The signal of a number; `None` unless it is 1 to 64.
     #[must_use]
@@ -61,7 +73,7 @@ impl SignalSet {
         .with(Signal(kernel::SIGSYS));
 
     /// Signals that no process can catch.
-    const UNCATCHABLE: Self = Self::NONE.with(Signal(kernel::SIGKILL)).with(Signal(kernel::SIGSTOP));
+    const UNCATCHABLE: Self = Self::NONE.with(Signal::KILL).with(Signal::STOP);
 
     /// What the proxy blocks and reads: everything that can be caught but the faults.
     pub const RECEIVED: Self = Self(!(Self::FAULTS.0 | Self::UNCATCHABLE.0));
@@ -126,7 +138,6 @@ const SMALL: u8 = 0x20;
 ///
 /// Names come with or without `SIG`, in any case; `RTMIN+n` (34 as users know it, signal(7)) and `RTMAX-n` are 34 to 64.
 #[must_use]
-#[inline(never)]
 pub fn parse(text: Text<'_>) -> (u32, Text<'_>) {
     let (number, rest) = decimal::parse(text);
     if rest.distance_from(text) != 0 {
@@ -182,7 +193,6 @@ impl Rewrites {
     /// Notes a rewrite `FROM=TO` or `FROM:TO`, of which FROM is read already, where TO 0 drops the signal.
     ///
     /// False, and nothing noted, unless it has that form and FROM is a signal that can be received.
-    #[inline]
     pub fn add(&mut self, from: u32, mut rewrite: Text<'_>) -> bool {
         let bit = from.wrapping_sub(1);
         if bit > 63 || SignalSet::FORWARDED.0 >> bit & 1 == 0 || !matches!(rewrite.peek(), b'=' | b':') {

@@ -1,7 +1,7 @@
 //! The one loop: wait, turn what happened into events, carry out what follows from them.
 
 use crate::command_line::Options;
-use crate::failure::{self, Step};
+use crate::failure::{self, NO_PID, Step};
 use crate::launch::{Launch, fail};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::{self, Arguments, Outcome, PidFd, Ready, Received, SignalFd, Timeout, WaitStatus, Words};
@@ -39,8 +39,9 @@ const SECOND: u32 = 1000;
 const LOOK_DELAY_MOST: u32 = 128;
 /// How often a foreign process is looked after where there are no pidfds.
 const FOREIGN_DELAY: u32 = SECOND - 1;
-/// How long a signal waits that the target's queue has no room for.
-const RETRY_DELAY: u32 = 8;
+/// How long a signal waits that the target's queue has no room for, and the news of an orphan's end for that of others: in a
+/// burst each costs one call then, and not three.
+const HOLD_DELAY: u32 = 64;
 /// How long a target that ended well, and was not told to, is given to leave a daemon behind: cron's launcher, whose pid
 /// is in the file first, or sshd, which goes into the background again on HUP.
 const SUCCESSOR_WAIT: u32 = SECOND;
@@ -48,17 +49,19 @@ const SUCCESSOR_WAIT: u32 = SECOND;
 /// One run: a launcher or none, its target, its exit hook. The fields stand in the order in which the code is shortest.
 #[repr(C)]
 pub struct Run {
+    /// Where signals go.
+    process: Process,
     phase: Phase,
     /// The target was told to end.
     is_stopping: bool,
-    /// Where signals go.
-    process: Process,
     /// A child ended, or may have ended unnoticed.
     children_changed: bool,
     /// What is known of the end of the foreign process that is watched.
     end: End,
     /// A daemon may appear although we have no child.
     pub expects_foreign: bool,
+    /// The launcher's pid; 0 where there is none.
+    launcher: i32,
     /// How long the current delay of the search is, how long the search took so far, and how long it may take.
     delay: u32,
     waited: u32,
@@ -71,16 +74,14 @@ pub struct Run {
     timeout: Timeout,
     /// The operands of the command line: in their place the hook's arguments are put.
     pub operands: Arguments,
-    /// The launcher's pid; 0 where there is none.
-    launcher: i32,
+    /// What is started.
+    pub launch: Launch,
     /// What the user asked for.
     pub options: Options,
     /// The search for the target.
     pub search: Search,
     /// Options from the environment.
     pub words: Words,
-    /// What is started.
-    pub launch: Launch,
 }
 
 impl Run {
@@ -107,7 +108,6 @@ impl Run {
     };
 
     /// Starts the command if there is one, and goes on to the end.
-    #[inline(never)]
     pub fn run(&mut self) -> ! {
         let mut outcome = self.prepare();
         if !outcome.is_failure() && self.launch.arguments.peek().is_some() {
@@ -138,10 +138,9 @@ impl Run {
 
     /// Starts what is to be launched, which takes all descriptors that we were given with it; ours are opened anew. What is
     /// not read yet stays pending.
-    #[inline(never)]
     fn start(&mut self) -> Outcome {
         let outcome = self.launch.start(&mut self.process);
-        sys::close_all_from(3);
+        sys::close_all_but(self.options.number::<b'd'>());
         self.signals.forget();
         let _ = self.signals.set_mask(SignalSet::STOPPING.with(Signal::CHLD));
         // A child that nobody has reaped keeps its pid.
@@ -165,7 +164,7 @@ impl Run {
         // Nobody, until there is somebody: of this number nobody can be.
         self.process = Process { pid: i32::MIN, ..Process::NONE };
         self.process.pidfd = PidFd::NONE;
-        self.seek(self.options.wait_seconds * SECOND)
+        self.seek(self.options.number::<b'w'>() * SECOND)
     }
 
     /// Leaves the process that ended.
@@ -244,7 +243,10 @@ impl Run {
             }
             return;
         }
-        let is_hopeless = (self.has_ended() || !self.expects_foreign) && sys::find_any_child() == Outcome::ECHILD;
+        // A file that is there, but has no pid, may be about to name a foreign successor: haproxy empties it, asks the old
+        // process to end, and then writes the new one's.
+        let is_awaited = if self.has_ended() { outcome == NO_PID } else { self.expects_foreign };
+        let is_hopeless = !is_awaited && sys::find_any_child() == Outcome::ECHILD;
         if is_over || is_hopeless {
             self.end(outcome);
         }
@@ -261,6 +263,9 @@ impl Run {
             self.operands.replace_all(hook);
             let outcome = self.start();
             if !outcome.is_failure() {
+                // The clock that ran for the target does not run for the hook.
+                sys::alarm(0);
+                self.is_stopping = false;
                 return self.attend(Phase::Hook);
             }
             failure::report(Step::Start, Some(hook), outcome);
@@ -274,7 +279,6 @@ impl Run {
     }
 
     /// Turns to the process, and gives it the signals that wait for it.
-    #[inline(never)]
     fn attend(&mut self, phase: Phase) {
         self.note(Step::Following, self.process.pid);
         self.phase = phase;
@@ -291,6 +295,10 @@ impl Run {
 
     /// Waits for what changes something, and forwards a signal if that is what came.
     fn wait(&mut self) {
+        // A child that could not execute its command may not have ended yet.
+        if self.phase == Phase::Watching && (!self.launch.is_init || sys::has_executed(self.process.pid)) {
+            self.options.tell_ready();
+        }
         let is_searching = self.phase <= Phase::Seeking;
         let is_foreign = !is_searching && self.process.is_foreign();
         if is_searching || is_foreign {
@@ -298,14 +306,15 @@ impl Run {
             let is_alive = self.end == End::None;
             let timeout = if pidfd.is_open() && is_alive { None } else { Some(&mut self.timeout) };
             match sys::poll(self.signals, pidfd, is_alive, timeout) {
-                Ready::Signals => {}
+                // Signals that come without an end do not prolong a wait.
+                Ready::Signals if !self.timeout.is_over() => {}
                 Ready::Process => {
                     self.end = if is_alive { End::Unreaped } else { End::Final };
                     self.timeout.set(FOREIGN_DELAY);
                     self.children_changed = true;
                     return;
                 }
-                Ready::Timeout => {
+                Ready::Signals | Ready::Timeout => {
                     self.waited += self.delay;
                     self.delay = LOOK_DELAY_MOST.min(self.delay * 2);
                     if is_foreign {
@@ -324,8 +333,8 @@ impl Run {
     }
 
     /// Reads a signal and forwards it. Where the target's queue has no room for it (EAGAIN) it is held, and what could
-    /// find none either stays pending; what may empty the queue, like SIGCONT, goes on meanwhile.
-    #[inline(never)]
+    /// find none either stays pending; what may empty the queue, like SIGCONT, goes on meanwhile. The end of an orphan is
+    /// held too, once. The end of the process itself ends every wait.
     fn receive(&mut self) {
         let mut received = Received::NONE;
         if self.signals.read(&mut received).is_failure() {
@@ -334,25 +343,39 @@ impl Run {
         while self.dispatch(&mut received) == Outcome::EAGAIN {
             let mask = self.signals.mask();
             let _ = self.signals.set_mask(mask.overtaking(received.signal()));
-            let mut timeout = Timeout::from_milliseconds(RETRY_DELAY);
-            if sys::poll(self.signals, PidFd::NONE, true, Some(&mut timeout)) == Ready::Signals {
+            // A search goes on in time: there it is held until the next look.
+            let mut process = PidFd::NONE;
+            if self.phase > Phase::Seeking {
+                process = self.process.pidfd;
+                self.timeout.set(HOLD_DELAY);
+            }
+            if sys::poll(self.signals, process, true, Some(&mut self.timeout)) == Ready::Signals {
                 self.receive();
             }
             let _ = self.signals.set_mask(mask);
         }
     }
 
-    /// Takes a signal that was received: a child's end is ours, the rest is the process's.
+    /// Takes a signal that was received: a child's end is ours, the rest is the process's. EAGAIN asks for it to be held.
     fn dispatch(&mut self, received: &mut Received) -> Outcome {
         let signal = received.signal();
         if signal == Signal::CHLD {
-            self.children_changed = true;
-            return Outcome::OK;
+            // What it tells of is one child of perhaps many.
+            let is_orphan = received.sender() != self.process.pid;
+            let is_new = !core::mem::replace(&mut self.children_changed, true);
+            return if is_orphan && is_new { Outcome::EAGAIN } else { Outcome::OK };
         }
         let is_noise = received.is_from_kernel() && SignalSet::TERMINAL_NOISE.contains(signal);
         // What we raise ourselves is SIGPIPE, by writing to a standard error that nobody reads.
         if is_noise || received.sender() == self.launch.pid {
             return Outcome::OK;
+        }
+        if received.is_from_kernel() && signal == Signal::ALRM && self.options.number::<b'k'>() != 0 {
+            // The clock that `deliver` starts. It may have gone off when the target had just ended.
+            if !self.is_stopping {
+                return Outcome::OK;
+            }
+            received.set_signal(Signal::KILL);
         }
         if self.phase == Phase::Launching {
             self.owed = self.owed.with(signal);
@@ -365,12 +388,16 @@ impl Run {
     }
 
     /// Sends to the process what is to be sent for a signal.
-    #[inline(never)]
     fn deliver(&mut self, received: &mut Received) -> Outcome {
         let signal = received.signal();
         let Some(sent) = self.options.rewrites.apply(signal) else { return Outcome::OK };
         self.note(Step::Signal, sent.number().cast_signed());
-        self.is_stopping |= SignalSet::STOPPING.contains(sent);
+        if SignalSet::STOPPING.contains(sent) && !self.is_stopping {
+            self.is_stopping = true;
+            if self.options.number::<b'k'>() != 0 {
+                sys::alarm(self.options.number::<b'k'>());
+            }
+        }
         let group = self.options.has::<b'g'>();
         let outcome = self.process.signal(sent.number(), received.payload(sent), group);
         // It may have to be sent again.
@@ -384,7 +411,6 @@ impl Run {
         outcome
     }
 
-    #[inline(never)]
     fn note(&self, step: Step, number: i32) {
         if self.options.has::<b'v'>() {
             failure::note(step, number);

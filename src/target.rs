@@ -35,7 +35,6 @@ impl Process {
     ///
     /// It goes through the pidfd. Where that is not there or not allowed, it goes by number, which is as good for our own
     /// child.
-    #[inline(never)]
     pub fn signal(&self, signal: u32, payload: Option<&SignalInfo>, group: bool) -> Outcome {
         let (mut number, mut flags) = if group { (-self.pid, PidFd::PROCESS_GROUP) } else { (self.pid, 0) };
         loop {
@@ -67,7 +66,6 @@ impl State {
     const NONE: Self = Self { contents: Contents::NONE, stamp: Stamp::NONE };
 
     /// Reads a pid file: a regular file, no symbolic link. It worked where there is a pid to believe.
-    #[inline(never)]
     fn read(&mut self, file: Option<Text<'_>>) -> Outcome {
         let file = sys::open(file, O_NOFOLLOW);
         let stamped = file.stamp(&mut self.stamp);
@@ -115,6 +113,7 @@ impl Search {
     }
 
     /// Removes what was left over: a file that holds nothing but a number, or nothing.
+    #[inline]
     pub fn remove_left_over(&self) {
         if self.before.contents.is_plain {
             let _ = sys::unlink(self.file);
@@ -122,7 +121,7 @@ impl Search {
     }
 
     /// Looks into the file once. Where it fails, what is in `found` means nothing.
-    #[inline(never)]
+    #[cfg_attr(target_arch = "x86_64", inline(never))]
     pub fn look(&mut self, options: &Options) -> Outcome {
         let mut outcome = self.now.read(self.file);
         if outcome.is_failure() {
@@ -133,7 +132,8 @@ impl Search {
         // child. What is foreign now may be adopted at any time later.
         self.found.child = sys::find_child(self.found.pid);
         if !options.has::<b'a'>() {
-            if self.before.stamp.is_same(&self.now.stamp) {
+            // Two writes within a tick of the clock may have left the same stamp, but not the same pid.
+            if self.before.stamp.is_same(&self.now.stamp) && self.before.number() == self.found.pid {
                 return STALE;
             }
             if self.found.is_foreign() && !self.now.stamp.is_trusted() {

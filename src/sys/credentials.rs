@@ -1,7 +1,6 @@
 //! Users and groups of this process.
 
-use syscalls::raw_syscall;
-
+use super::call::raw_syscall;
 use super::{Outcome, native};
 
 /// The id that stands for the one there is.
@@ -19,10 +18,16 @@ pub struct Ids {
 impl Ids {
     /// Takes these ids for the real and the effective ones. What is saved is replaced too, or, with `UNCHANGED` for
     /// `saved`, kept, to have a way back.
-    #[inline(never)]
     pub fn set(self, saved: u32) -> Outcome {
         setresgid(self.gid, self.gid | saved).and(setresuid(self.uid, self.uid | saved))
     }
+}
+
+/// `getuid(2)`.
+#[must_use]
+pub fn getuid() -> u32 {
+    // SAFETY: takes nothing, can not fail.
+    unsafe { raw_syscall!(native::GETUID) as u32 }
 }
 
 /// `geteuid(2)`.
@@ -50,7 +55,6 @@ pub struct Groups {
 
 impl Groups {
     /// `getgroups(2)`: EINVAL where there is no room for them.
-    #[inline]
     pub fn get(&mut self) -> Outcome {
         // SAFETY: the kernel writes at most the list's length.
         let outcome = Outcome::new(unsafe { raw_syscall!(native::GETGROUPS, self.list.len(), self.list.as_mut_ptr()) });

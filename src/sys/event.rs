@@ -1,11 +1,12 @@
 //! What wakes us: signals as they are read, and processes that end.
 
-use core::mem::zeroed;
+use core::mem::{offset_of, zeroed};
 
 use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
-use super::{Fd, Outcome, PidFd};
+use super::call::raw_syscall;
+use super::{Fd, Outcome, PidFd, getpid, getuid, native};
 use crate::signal::{Signal, SignalSet};
 
 const POLLIN: i16 = kernel::POLLIN as i16;
@@ -48,6 +49,16 @@ struct Record {
     rest: [u64; 9],
 }
 
+const _: () = assert!(
+    size_of::<Record>() == 128
+        && offset_of!(Record, number) == 0
+        && offset_of!(Record, code) == 8
+        && offset_of!(Record, pid) == 12
+        && offset_of!(Record, uid) == 16
+        && offset_of!(Record, value) == 48,
+    "not as in signalfd(2)"
+);
+
 /// A signal that was received, in the form in which it can be sent on.
 #[derive(Clone, Copy)]
 pub union Received {
@@ -62,7 +73,6 @@ impl Received {
 
     /// A signal that nobody sent.
     #[must_use]
-    #[inline]
     pub const fn of(signal: Signal) -> Self {
         let mut received = Self { nothing: () };
         received.record.number = signal.number();
@@ -79,6 +89,7 @@ impl Received {
 
     /// The sender's pid; 0 where the sender is outside of our pid namespace.
     #[must_use]
+    #[inline(never)]
     pub fn sender(&self) -> i32 {
         // SAFETY: any bytes are numbers.
         #[expect(clippy::multiple_unsafe_ops_per_block, reason = "one place, behind two unions")]
@@ -126,6 +137,25 @@ impl Received {
 
 /// A signal's payload, ready to be sent on.
 pub type SignalInfo = kernel::siginfo_t;
+
+/// A payload of our own, as `sigqueue(3)` makes it: the value, our pid and our real uid.
+#[must_use]
+pub fn payload(signal: Signal, value: usize) -> SignalInfo {
+    // SAFETY: all bytes zero is a value of this union of numbers and addresses.
+    let mut info: SignalInfo = unsafe { zeroed() };
+    let sender = kernel::__sifields__bindgen_ty_3 {
+        _pid: getpid(),
+        _uid: getuid(),
+        _sigval: kernel::sigval { sival_ptr: core::ptr::without_provenance_mut(value) },
+    };
+    info.__bindgen_anon_1.__bindgen_anon_1 = kernel::siginfo__bindgen_ty_1__bindgen_ty_1 {
+        si_signo: signal.number().cast_signed(),
+        si_errno: 0,
+        si_code: kernel::SI_QUEUE,
+        _sifields: kernel::__sifields { _rt: sender },
+    };
+    info
+}
 
 /// Signals as something to read (`signalfd(2)`). A signal that is blocked and not in the mask stays pending.
 #[derive(Clone, Copy, Debug)]
@@ -176,11 +206,11 @@ impl SignalFd {
 
 /// How long to wait. The kernel takes off it what has passed, so that a wait can go on after an interruption.
 #[derive(Clone, Copy, Debug)]
-pub struct Timeout(kernel::__kernel_old_timespec);
+pub struct Timeout(kernel::__kernel_timespec);
 
 impl Timeout {
     /// No time at all, and nothing but zeros in memory.
-    pub const ZERO: Self = Self(kernel::__kernel_old_timespec { tv_sec: 0, tv_nsec: 0 });
+    pub const ZERO: Self = Self(kernel::__kernel_timespec { tv_sec: 0, tv_nsec: 0 });
 
     /// So many milliseconds, less than a second.
     #[must_use]
@@ -190,9 +220,15 @@ impl Timeout {
         timeout
     }
 
+    /// Whether nothing is left of it.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        self.0.tv_nsec == 0
+    }
+
     /// Sets it anew, to so many milliseconds, less than a second.
     pub const fn set(&mut self, milliseconds: u32) {
-        self.0.tv_nsec = (milliseconds * 1_000_000) as kernel::__kernel_old_time_t;
+        self.0.tv_nsec = (milliseconds * 1_000_000) as kernel::__kernel_time64_t;
     }
 }
 
@@ -216,7 +252,7 @@ pub fn poll(signals: SignalFd, process: PidFd, is_alive: bool, timeout: Option<&
     ];
     let timeout = timeout.map_or(core::ptr::null_mut(), |timeout| &raw mut timeout.0);
     // SAFETY: the kernel writes into as many entries as there are and, where it is not null, the timeout.
-    unsafe { raw_syscall!(Sysno::ppoll, descriptors.as_mut_ptr(), descriptors.len(), timeout, 0, 0) };
+    unsafe { native::ppoll(descriptors.as_mut_ptr(), descriptors.len(), timeout) };
     let [signals, process] = descriptors;
     if process.revents != 0 {
         Ready::Process
@@ -233,6 +269,6 @@ pub fn is_writable(fd: i32) -> bool {
     let mut descriptor = kernel::pollfd { fd, events: kernel::POLLOUT as i16, revents: 0 };
     let mut timeout = Timeout::ZERO;
     // SAFETY: the kernel writes into one entry and the timeout.
-    unsafe { raw_syscall!(Sysno::ppoll, &raw mut descriptor, 1, &raw mut timeout, 0, 0) };
+    unsafe { native::ppoll(&raw mut descriptor, 1, &raw mut timeout.0) };
     descriptor.revents != 0
 }

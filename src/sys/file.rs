@@ -3,9 +3,10 @@
 use core::mem::{MaybeUninit, offset_of};
 
 use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
-use super::{Outcome, Text, geteuid, native};
+use super::call::raw_syscall;
+use super::{Outcome, STANDARD_ERROR, STANDARD_OUTPUT, Text, geteuid, native};
 
 /// A descriptor. Where opening it failed it is a negative number, which every call answers with EBADF.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +26,12 @@ impl Fd {
     /// How opening it went.
     pub const fn outcome(self) -> Outcome {
         Outcome::new(self.0 as usize)
+    }
+
+    /// Makes another descriptor a duplicate of this one (`dup3(2)`). Where it is the same nothing changes.
+    fn duplicate(self, other: i32) {
+        // SAFETY: takes numbers only.
+        unsafe { raw_syscall!(Sysno::dup3, self.raw(), other, 0) };
     }
 
     /// `close(2)`.
@@ -145,10 +152,44 @@ impl Stamp {
     }
 }
 
-/// Closes all descriptors from one on (`close_range(2)`, Linux 5.9).
-pub fn close_all_from(first: u32) {
+/// Closes all descriptors but the standard ones and one other (`close_range(2)`, Linux 5.9): with `STANDARD_ERROR`, no other.
+pub fn close_all_but(other: u32) {
+    const FIRST: u32 = STANDARD_ERROR.cast_unsigned() + 1;
+    close_range(FIRST, other.wrapping_sub(1));
+    close_range(other + 1, u32::MAX);
+}
+
+/// `close_range(2)`: EINVAL where the last one is below the first.
+fn close_range(first: u32, last: u32) {
     // SAFETY: takes numbers only.
-    unsafe { raw_syscall!(Sysno::close_range, first, u32::MAX, 0) };
+    unsafe { raw_syscall!(Sysno::close_range, first, last, 0) };
+}
+
+/// Has a descriptor closed by an exec (`FD_CLOEXEC` of fcntl(2)): EBADF where it is none.
+pub fn close_on_exec(fd: u32) -> Outcome {
+    // SAFETY: takes numbers only.
+    Outcome::new(unsafe { raw_syscall!(native::FCNTL, fd, kernel::F_SETFD, kernel::FD_CLOEXEC) })
+}
+
+/// `close(2)`.
+pub fn close(fd: u32) {
+    // SAFETY: takes a number only.
+    unsafe { raw_syscall!(Sysno::close, fd) };
+}
+
+/// Appends standard output and error to a file from here on, which is made where it is not there (mode 0640).
+pub fn append_output_to(path: Text<'_>) -> Outcome {
+    let flags = kernel::O_WRONLY | kernel::O_CREAT | kernel::O_APPEND | kernel::O_NOCTTY;
+    // SAFETY: the path is a string with its NUL.
+    let log = Fd::new(Outcome::new(unsafe {
+        raw_syscall!(Sysno::openat, kernel::AT_FDCWD, path.as_pointer(), flags, 0o640)
+    }));
+    log.duplicate(STANDARD_OUTPUT);
+    log.duplicate(STANDARD_ERROR);
+    if log.0 > STANDARD_ERROR {
+        log.close();
+    }
+    log.outcome()
 }
 
 /// `chdir(2)` to the root directory.

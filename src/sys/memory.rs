@@ -2,13 +2,13 @@
 
 use core::mem::MaybeUninit;
 
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
+use super::call::raw_syscall;
 use super::native::PAGE;
 
 /// Gives back the memory of the stack below the caller's frame (`madvise(2)`, `MADV_DONTNEED`): what a child that shared
 /// our memory used there, and what start-up needed once.
-#[inline]
 pub(super) fn forget_stack_below() {
     /// More than the deepest use of the stack: frames stay below a page, and calls are not deep.
     const DEPTH: usize = 128 * 1024;

@@ -1,7 +1,9 @@
 //! The calls and structures that are not the same on all architectures.
 
 use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
+
+use super::call::raw_syscall;
 
 /// The structure that `FSTAT` fills.
 #[cfg(target_pointer_width = "64")]
@@ -9,8 +11,8 @@ pub(super) use linux_raw_sys::general::stat as Stat;
 /// Ids of 32 bits.
 #[cfg(target_pointer_width = "64")]
 pub(super) use syscalls::Sysno::{
-    fstat as FSTAT, getegid as GETEGID, geteuid as GETEUID, getgroups as GETGROUPS, setgroups as SETGROUPS,
-    setresgid as SETRESGID, setresuid as SETRESUID,
+    fcntl as FCNTL, fstat as FSTAT, getegid as GETEGID, geteuid as GETEUID, getgroups as GETGROUPS, getuid as GETUID,
+    setgroups as SETGROUPS, setresgid as SETRESGID, setresuid as SETRESUID,
 };
 
 #[cfg(target_pointer_width = "32")]
@@ -18,8 +20,8 @@ pub(super) use linux_raw_sys::general::stat64 as Stat;
 /// On `arm` and `x86` the names without a number stand for older calls, with ids of 16 bits.
 #[cfg(target_pointer_width = "32")]
 pub(super) use syscalls::Sysno::{
-    fstat64 as FSTAT, getegid32 as GETEGID, geteuid32 as GETEUID, getgroups32 as GETGROUPS, setgroups32 as SETGROUPS,
-    setresgid32 as SETRESGID, setresuid32 as SETRESUID,
+    fcntl64 as FCNTL, fstat64 as FSTAT, getegid32 as GETEGID, geteuid32 as GETEUID, getgroups32 as GETGROUPS,
+    getuid32 as GETUID, setgroups32 as SETGROUPS, setresgid32 as SETRESGID, setresuid32 as SETRESUID,
 };
 
 /// The first two arguments of `clone(2)`, where no stack is given: the flags come first.
@@ -34,6 +36,64 @@ pub(super) const fn clone_arguments(flags: u32) -> [u32; 2] {
     [0, flags]
 }
 
+/// `ioctl(2)` of a pidfd: how its process ended (`PIDFD_GET_INFO`, Linux 6.15): `_IOWR(0xFF, 11, struct pidfd_info)`, in
+/// the struct's first size. The directions are other bits on `powerpc64`, but both of them together are the same.
+pub(super) const PIDFD_GET_INFO: u32 = 0xc040_ff0b;
+
+/// `ppoll(2)` without a signal mask.
+///
+/// # Safety
+///
+/// The kernel reads and writes so many entries and, where it is not null, the timeout.
+#[cfg(target_pointer_width = "64")]
+#[inline]
+pub(super) unsafe fn ppoll(
+    descriptors: *mut kernel::pollfd,
+    count: usize,
+    timeout: *mut kernel::__kernel_timespec,
+) -> usize {
+    // SAFETY: as the caller says.
+    unsafe { raw_syscall!(Sysno::ppoll, descriptors, count, timeout, 0, 0) }
+}
+
+/// `ppoll(2)` without a signal mask; the timeout is shorter than a second.
+///
+/// The call with times of 64 bits came with Linux 5.1, and filters of containers may still refuse it; the one with 32
+/// bits may be left out of a kernel. So where the first fails, the second is tried.
+///
+/// # Safety
+///
+/// The kernel reads and writes so many entries and, where it is not null, the timeout.
+#[cfg(target_pointer_width = "32")]
+#[inline(never)]
+pub(super) unsafe fn ppoll(
+    descriptors: *mut kernel::pollfd,
+    count: usize,
+    timeout: *mut kernel::__kernel_timespec,
+) -> usize {
+    // SAFETY: as the caller says.
+    let result = unsafe { raw_syscall!(Sysno::ppoll_time64, descriptors, count, timeout, 0, 0) };
+    if result.cast_signed() >= 0 {
+        return result;
+    }
+    // The zero in the upper half of the seconds and the lower half of the nanoseconds behind it are the same timeout with
+    // 32 bits; and what is left of it the kernel writes there too.
+    let short = if timeout.is_null() { timeout.cast() } else { timeout.cast::<u8>().wrapping_add(SHORT_TIMEOUT) };
+    // SAFETY: as the caller says.
+    unsafe { raw_syscall!(Sysno::ppoll, descriptors, count, short, 0, 0) }
+}
+
+/// Where in a timeout of 64 bits, shorter than a second, the one of 32 bits lies.
+#[cfg(target_pointer_width = "32")]
+const SHORT_TIMEOUT: usize =
+    core::mem::offset_of!(kernel::__kernel_timespec, tv_nsec) - size_of::<kernel::__kernel_old_time_t>();
+
+#[cfg(target_pointer_width = "32")]
+const _: () = assert!(
+    cfg!(target_endian = "little") && core::mem::offset_of!(kernel::__kernel_old_timespec, tv_nsec) == 4,
+    "the timeout of 32 bits does not lie within that of 64"
+);
+
 /// The largest page that a kernel may have.
 pub(super) const PAGE: usize =
     if cfg!(any(target_arch = "aarch64", target_arch = "powerpc64")) { 0x10000 } else { 0x1000 };
@@ -43,7 +103,6 @@ const FLAGS: u32 = kernel::MAP_PRIVATE | kernel::MAP_ANONYMOUS;
 
 /// Private memory of that size, all zeros (`mmap(2)`): its address, or an error.
 #[cfg(not(target_arch = "s390x"))]
-#[inline]
 pub(super) fn map_memory(size: usize) -> usize {
     #[cfg(target_pointer_width = "64")]
     const MMAP: Sysno = Sysno::mmap;
@@ -64,8 +123,22 @@ pub(super) fn map_memory(size: usize) -> usize {
 }
 
 /// Whether a call gave an error in place of an address.
-#[inline]
 pub(super) const fn is_no_address(result: usize) -> bool {
     // Only with 32 bits are there addresses in the upper half.
     if cfg!(target_pointer_width = "64") { result.cast_signed() < 0 } else { result > usize::MAX - 4095 }
+}
+
+/// `alarm(2)`: SIGALRM after so many seconds, or with 0 none any more.
+#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "powerpc64", target_arch = "s390x"))]
+pub(super) fn alarm(seconds: u32) {
+    // SAFETY: takes a number only.
+    unsafe { raw_syscall!(Sysno::alarm, seconds) };
+}
+
+/// The same by `setitimer(2)`.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "powerpc64", target_arch = "s390x")))]
+pub(super) fn alarm(seconds: u32) {
+    let timer = [0, 0, seconds as usize, 0];
+    // SAFETY: the kernel reads two times of two words.
+    unsafe { raw_syscall!(Sysno::setitimer, kernel::ITIMER_REAL, timer.as_ptr(), 0) };
 }

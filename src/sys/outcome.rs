@@ -31,6 +31,10 @@ impl Outcome {
     pub const EACCES: Self = Self::failure(errno::EACCES);
     /// Not a directory.
     pub const ENOTDIR: Self = Self::failure(errno::ENOTDIR);
+    /// Not a value that the call takes.
+    pub const EINVAL: Self = Self::failure(errno::EINVAL);
+    /// No such call.
+    pub const ENOSYS: Self = Self::failure(errno::ENOSYS);
 
     /// A failure for a reason.
     pub const fn failure(reason: u32) -> Self {

@@ -1,10 +1,11 @@
 //! Processes: to start, to signal, to wait for.
 
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, zeroed};
 
 use linux_raw_sys::general as kernel;
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
+use super::call::raw_syscall;
 use super::memory::forget_stack_below;
 use super::{Fd, Outcome, SignalInfo, native};
 
@@ -16,7 +17,6 @@ pub fn getpid() -> i32 {
 }
 
 /// `exit(2)`: the end of the only thread is the end of the process.
-#[inline(never)]
 pub fn exit(status: i32) -> ! {
     loop {
         // SAFETY: takes a number, does not return.
@@ -40,7 +40,6 @@ pub fn set_parent_death_signal(signal: u32) {
 /// (`clone(2)` with `CLONE_VM` and `CLONE_VFORK`): no page is copied, and none of ours is touched twice.
 ///
 /// What the child writes to memory stays written; that is the caller's affair. What it used of the stack is given back. Gives the child's pid.
-#[inline(never)]
 pub fn clone<T>(child: fn(&T) -> !, argument: &T) -> Outcome {
     const FLAGS: u32 = kernel::CLONE_VM | kernel::CLONE_VFORK | kernel::SIGCHLD;
     let [first, second] = native::clone_arguments(FLAGS);
@@ -76,7 +75,6 @@ impl PendingLimit {
     }
 
     /// Makes it ours.
-    #[inline(never)]
     pub fn set(&self) {
         // SAFETY: the kernel reads one limit.
         unsafe { raw_syscall!(Sysno::prlimit64, 0, kernel::RLIMIT_SIGPENDING, &raw const self.0, 0) };
@@ -102,7 +100,6 @@ impl WaitStatus {
 
     /// The status that stands for it, as the shells have it: its own, or 128 and the signal.
     #[must_use]
-    #[inline(never)]
     pub const fn code(self) -> i32 {
         match self.signal() {
             0 => self.exit_code(),
@@ -129,7 +126,7 @@ pub fn find_any_child() -> Outcome {
     waitid(kernel::P_ALL, 0)
 }
 
-#[inline(never)]
+#[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
 fn waitid(which: u32, pid: i32) -> Outcome {
     let options = kernel::WEXITED | kernel::WNOHANG | kernel::WNOWAIT;
     // SAFETY: into a null siginfo the kernel writes nothing.
@@ -138,10 +135,22 @@ fn waitid(which: u32, pid: i32) -> Outcome {
 
 /// Asks whether `pid` is a process that we may signal, by `tgkill(2)` with signal 0: unlike `kill(2)` it does not take
 /// the id of a thread for one. ESRCH where it is not, EPERM where we may not.
-#[inline(never)]
 pub fn find_process(pid: i32) -> Outcome {
     // SAFETY: takes numbers only.
     Outcome::new(unsafe { raw_syscall!(Sysno::tgkill, pid.cast_unsigned(), pid.cast_unsigned(), 0) })
+}
+
+/// Whether a child of ours has executed a program: setpgid(2) refuses to move one then (EACCES). It is not moved in any
+/// case, as there is no such group.
+pub fn has_executed(child: i32) -> bool {
+    // SAFETY: takes numbers only.
+    let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::setpgid, child.cast_unsigned(), i32::MAX) });
+    outcome == Outcome::EACCES
+}
+
+/// `alarm(2)`: SIGALRM after so many seconds, or with 0 none any more.
+pub fn alarm(seconds: u32) {
+    native::alarm(seconds);
 }
 
 /// `kill(2)`: a process, or for a negative number a process group.
@@ -178,6 +187,23 @@ impl PidFd {
         Self(Fd::new(Outcome::new(unsafe { raw_syscall!(Sysno::pidfd_open, pid.cast_unsigned(), 0) })))
     }
 
+    /// A descriptor that is open, which has to be a pidfd for any call to work.
+    #[must_use]
+    pub const fn of(number: i32) -> Self {
+        Self(Fd(number))
+    }
+
+    /// The descriptor's number.
+    #[must_use]
+    pub const fn number(self) -> i32 {
+        self.0.0
+    }
+
+    /// How opening it went.
+    pub const fn outcome(self) -> Outcome {
+        self.0.outcome()
+    }
+
     /// Whether there is one.
     #[must_use]
     pub const fn is_open(self) -> bool {
@@ -196,12 +222,33 @@ impl PidFd {
         Outcome::new(unsafe { raw_syscall!(Sysno::pidfd_send_signal, self.0.raw(), signal, info, flags) })
     }
 
+    /// Reaps it, if it is a child of ours that ended, without waiting (`waitid(2)` with `P_PIDFD`, Linux 5.4). Gives its
+    /// pid; 0 where it has not ended yet, ECHILD where it is not our child, or no longer.
+    pub fn wait(self, status: &mut WaitStatus) -> Outcome {
+        const OPTIONS: u32 = kernel::WEXITED | kernel::WNOHANG | kernel::__WALL;
+        // SAFETY: all bytes zero is a value of this union of numbers and addresses.
+        let mut info: SignalInfo = unsafe { zeroed() };
+        let pointer = &raw mut info;
+        // SAFETY: the kernel writes one siginfo.
+        let outcome =
+            Outcome::new(unsafe { raw_syscall!(Sysno::waitid, kernel::P_PIDFD, self.0.raw(), pointer, OPTIONS, 0) });
+        if outcome.is_failure() {
+            return outcome;
+        }
+        // SAFETY: this half of the union is numbers, whatever was written.
+        let info = unsafe { info.__bindgen_anon_1.__bindgen_anon_1 };
+        // SAFETY: likewise.
+        let fields = unsafe { info._sifields._sigchld };
+        // The form of wait(2): the status of an exit stands above the number of a signal.
+        let is_exit = info.si_code == kernel::CLD_EXITED.cast_signed();
+        *status = WaitStatus(if is_exit { (fields._status & 0xff) << 8 } else { fields._status });
+        Outcome::new(fields._pid as usize)
+    }
+
     /// How a process ended that is not our child (`PIDFD_GET_INFO`, Linux 6.15): `None` as long as its parent has not
     /// reaped it, and where the kernel does not tell.
     pub fn exit_status(self) -> Option<WaitStatus> {
         const INFO_EXIT: u64 = 1 << 3;
-        /// `_IOWR(0xFF, 11, struct pidfd_info)`, in the struct's first size.
-        const GET_INFO: u32 = 0xc040_ff0b;
         /// `struct pidfd_info` in its first size.
         #[repr(C)]
         struct Info {
@@ -211,7 +258,8 @@ impl PidFd {
         }
         let mut info = Info { mask: INFO_EXIT, unused: MaybeUninit::uninit(), exit_code: 0 };
         // SAFETY: the kernel writes one such struct. Of what it reads it looks at the mask alone.
-        let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::ioctl, self.0.raw(), GET_INFO, &raw mut info) });
+        let outcome =
+            Outcome::new(unsafe { raw_syscall!(Sysno::ioctl, self.0.raw(), native::PIDFD_GET_INFO, &raw mut info) });
         (!outcome.is_failure() && info.mask & INFO_EXIT != 0).then_some(WaitStatus(info.exit_code))
     }
 }

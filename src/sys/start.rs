@@ -10,8 +10,9 @@
 use core::ptr::null_mut;
 
 use linux_raw_sys::auxvec::{AT_NULL, AT_SECURE};
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
+use super::call::raw_syscall;
 use super::{Outcome, Text};
 
 const SHELL: Text<'static> = Text::new(c"/bin/sh");
@@ -100,7 +101,6 @@ impl Environment {
 
     /// The place of the variable that `name` begins with (`NAME=`): its entry, or the null behind the last one.
     #[must_use]
-    #[inline(never)]
     pub fn find(self, name: Text<'_>) -> Variable {
         let mut entries = Arguments(self.0);
         while let Some(entry) = entries.peek() {

@@ -4,8 +4,9 @@ use core::mem::{MaybeUninit, offset_of, size_of};
 
 use heapless::Vec;
 use linux_raw_sys::general::MADV_DONTNEED;
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
+use super::call::raw_syscall;
 use super::{Groups, Ids, Outcome, Text, TextBuffer, Variable, native, open, setgroups};
 
 /// More fields than lines have that count; a power of two.
@@ -50,7 +51,6 @@ impl Table {
     /// # Errors
     ///
     /// There is no memory for it.
-    #[inline]
     pub fn new(name: Text<'static>) -> Result<&'static mut Self, Outcome> {
         let place = native::map_memory(size_of::<Self>());
         if native::is_no_address(place) {
@@ -73,7 +73,6 @@ impl Table {
     }
 
     /// Reads a whole file, whose lines then come next. One that can not be opened is an empty one.
-    #[inline]
     pub fn load(&mut self, path: Text<'_>) -> Outcome {
         let file = open(Some(path), 0);
         let mut outcome = file.outcome();
@@ -101,7 +100,6 @@ impl Table {
     /// Goes on to the next line that has so many colons, and tells whether there is one.
     ///
     /// A line ends at its line feed only. One with a NUL in it does not count. What ends a field becomes its NUL.
-    #[inline]
     pub fn next(&mut self, colons: usize) -> bool {
         while self.next < self.end {
             let mut count = 0;
@@ -137,19 +135,16 @@ impl Table {
     }
 
     /// Adds a supplementary group, as long as there is room.
-    #[inline]
     pub fn add_group(&mut self, gid: u32) {
         let _ = self.groups.push(gid);
     }
 
     /// Makes those groups ours.
-    #[inline]
     pub fn set_groups(&mut self) -> Outcome {
         setgroups(&self.groups)
     }
 
     /// Gives back the memory of the groups and of what was read (`madvise(2)`, `MADV_DONTNEED`).
-    #[inline]
     pub fn forget(&'static mut self) -> &'static Self {
         const START: usize = offset_of!(Table, groups) & !(native::PAGE - 1);
         let place = &raw const *self;

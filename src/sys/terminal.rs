@@ -1,8 +1,9 @@
 //! The terminal on standard input, and who has its foreground.
 
 use linux_raw_sys::ioctl::{TIOCGPGRP, TIOCSPGRP};
-use syscalls::{Sysno, raw_syscall};
+use syscalls::Sysno;
 
+use super::call::raw_syscall;
 use super::{STANDARD_INPUT, getpid};
 
 /// Makes the calling process, a child that has not executed its program yet, the leader of a process group of its own.
@@ -16,11 +17,11 @@ pub fn lead_foreground_group() {
     // SAFETY: the kernel writes one process group.
     unsafe { raw_syscall!(Sysno::ioctl, STANDARD_INPUT, TIOCGPGRP, &raw mut foreground) };
     // SAFETY: takes a number only.
-    let own = unsafe { raw_syscall!(Sysno::getpgid, 0) };
+    let own = unsafe { raw_syscall!(Sysno::getpgid, 0) as i32 };
     // SAFETY: takes numbers only.
     unsafe { raw_syscall!(Sysno::setpgid, 0, 0) };
     // No group has the number 0, which is still there where nothing was written.
-    if foreground as usize == own {
+    if foreground == own {
         foreground = getpid();
         // SAFETY: the kernel reads one process group.
         unsafe { raw_syscall!(Sysno::ioctl, STANDARD_INPUT, TIOCSPGRP, &raw const foreground) };
