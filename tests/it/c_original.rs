@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::harness::followed::{go_on, settle, stop};
+use crate::harness::followed::{go_on, rest, settle, stop};
 use crate::harness::signals::{forwardable, in_set, real_time, send};
 use crate::harness::{
     DEADLINE, Followed, Input, Output, Proxy, Report, Running, Scope, accounts, eventually, needs, needs::skip, proc,
@@ -189,7 +189,7 @@ fn point_08_a_failure_of_the_command_is_told_at_once() {
     // Within 13 seconds it would be the original's.
     let soon = |what: &str, code: i32, run: &dyn Fn() -> crate::harness::Finished| {
         let best = (0..5).map(|_| run().expect_code(code).elapsed).min();
-        assert!(best < Some(Duration::from_millis(50)), "{what}: {best:?}");
+        assert!(best < Some(crate::harness::at_once()), "{what}: {best:?}");
     };
     let scope = Scope::new();
     let execute = |command: &str| Proxy::new(&scope).pid_file(scope.path("pid")).command([command]).run();
@@ -383,7 +383,7 @@ fn point_15_nothing_wakes_it_while_nothing_happens() {
     let scope = Scope::new();
     let run = Followed::start(&scope, Proxy::new(&scope), &[]);
     run.arrived();
-    settle(run.running.pid());
+    rest(run.running.pid());
     let switches = || run.running.status_field("voluntary_ctxt_switches");
     let before = switches();
     // The original would wake up twice meanwhile.

@@ -16,17 +16,20 @@ use crate::harness::needs;
 use crate::harness::{Finished, Input, Output, Proxy, Scope};
 
 /// All options, with the names of their arguments.
-const OPTIONS: [(&str, Option<&str>); 19] = [
+const OPTIONS: [(&str, Option<&str>); 22] = [
     ("-E", Some("PATH")),
     ("-G", Some("GROUP")),
     ("-H", None),
     ("-U", Some("USER[:GROUP]")),
     ("-a", None),
+    ("-d", Some("FD")),
     ("-e", Some("CODE")),
     ("-f", None),
     ("-g", None),
     ("-h", None),
     ("--help", None),
+    ("-k", Some("SECONDS")),
+    ("-l", Some("FILE")),
     ("-p", Some("SIGNAL")),
     ("-r", Some("FROM=TO")),
     ("-t", None),
@@ -124,6 +127,9 @@ fn every_option_is_taken() {
             // To oneself: only root can.
             Some("USER[:GROUP]" | "GROUP") if !is_root => return None,
             Some("USER[:GROUP]" | "GROUP") => vec![format!("-{letter}"), "0".to_owned()],
+            // One has to be open for that.
+            Some("FD") => return None,
+            Some("FILE") => vec![format!("-{letter}"), "log".to_owned()],
             Some("CODE") => vec![format!("-{letter}"), "7".to_owned()],
             Some("FROM=TO") => vec![format!("-{letter}"), "15=1".to_owned()],
             Some("SIGNAL") => vec![format!("-{letter}"), "SIGUSR1".to_owned()],
@@ -276,6 +282,8 @@ fn bad_numbers_are_refused() {
     };
     let mut results: Vec<Result<(), String>> = Vec::new();
     results.extend(bad.iter().chain(&too_long).map(|number| refused("-w", number)));
+    results.extend(bad.iter().chain(&too_long).map(|number| refused("-k", number)));
+    results.extend(bad.iter().map(|number| refused("-d", number)));
     results.extend(bad.iter().chain(&no_status).map(|number| refused("-e", number)));
     assert_no_faults(results);
 }

@@ -5,6 +5,7 @@
 //! `DAEMON_RUNS` is the number of lives in a row (1).
 
 mod ask;
+mod upgrades;
 
 use std::fs::{self, Permissions};
 use std::net::Ipv4Addr;
@@ -287,6 +288,16 @@ impl<'scope> Life<'scope> {
 
 /// The life of a daemon, as everybody it can be run by, as often as `DAEMON_RUNS` says.
 fn follow(daemon: &Daemon) {
+    as_everybody(daemon, |program, who| {
+        // The longest pause between two looks into the pid file is an eighth of a second; a busy machine may make it
+        // longer, but not three times in a row.
+        let is_prompt = (0..3).any(|_| live(daemon, program, who) < Duration::from_secs(1));
+        assert!(is_prompt, "{who:?}: the daemon is found late");
+    });
+}
+
+/// Calls `live` with the daemon's program, once for everybody it can be run by, as often as `DAEMON_RUNS` says.
+fn as_everybody(daemon: &Daemon, live: impl Fn(&Path, Who)) {
     let Some(program) = find(daemon.program) else {
         return skip(&needs::missing(daemon.program));
     };
@@ -301,10 +312,7 @@ fn follow(daemon: &Daemon) {
             continue;
         }
         for _ in 0..runs() {
-            // The longest pause between two looks into the pid file is an eighth of a second; a busy machine may make it
-            // longer, but not three times in a row.
-            let is_prompt = (0..3).any(|_| live(daemon, &program, who) < Duration::from_secs(1));
-            assert!(is_prompt, "{who:?}: the daemon is found late");
+            live(&program, who);
         }
     }
 }
@@ -402,31 +410,6 @@ const NGINX: Daemon = Daemon {
     },
     ..Daemon::USUAL
 };
-
-/// The upgrade of nginx's manual: USR2 starts a second master beside the first, QUIT ends the first.
-#[test]
-fn nginx_replaces_itself() {
-    let Some(program) = find(NGINX.program) else {
-        return skip(&needs::missing(NGINX.program));
-    };
-    for _ in 0..runs() {
-        let scope = Scope::new();
-        let mut life = Life::begin(&NGINX, &program, &scope, Who::User);
-        life.expect_service(FIRST);
-        let old = life.pid;
-        (life.daemon.configure)(&life.place, SECOND);
-        life.running.signal(libc::SIGUSR2);
-        life.expect("new master", |life| {
-            life.named().is_some_and(|pid| pid != old) && (life.daemon.serves)(&life.place, SECOND)
-        });
-        let new = life.named().expect("a pid");
-        life.running.signal(libc::SIGQUIT);
-        life.expect_following(new);
-        life.expect("end of the old master", |_| !proc::lives(old));
-        life.expect_service(SECOND);
-        life.end();
-    }
-}
 
 #[test]
 fn redis() {
@@ -635,31 +618,33 @@ fn sshd() {
 
 #[test]
 fn apache() {
-    follow(&Daemon {
-        program: "apache2",
-        arguments: |place| {
-            let (directory, configuration) = (place.file(""), place.file("configuration"));
-            ["-k", "start", "-d", &directory, "-f", &configuration].map(str::to_owned).to_vec()
-        },
-        configure: |place, word| {
-            let directory = place.directory.display();
-            let text = format!(
-                "LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+    follow(&APACHE);
+}
+
+const APACHE: Daemon = Daemon {
+    program: "apache2",
+    arguments: |place| {
+        let (directory, configuration) = (place.file(""), place.file("configuration"));
+        ["-k", "start", "-d", &directory, "-f", &configuration].map(str::to_owned).to_vec()
+    },
+    configure: |place, word| {
+        let directory = place.directory.display();
+        let text = format!(
+            "LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
                 LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
                 {}
                 DefaultRuntimeDir {directory}\nPidFile {directory}/pid\nErrorLog {directory}/log
                 ServerName localhost\nListen 127.0.0.1:{}\nDocumentRoot {directory}
                 StartServers 1\nThreadsPerChild 4\nMinSpareThreads 1\nMaxSpareThreads 8\nMaxRequestWorkers 8
                 ErrorDocument 404 {word}\n",
-                place.for_root("User nobody\nGroup nogroup"),
-                place.port,
-            );
-            place.write("configuration", &text);
-        },
-        serves: |place, word| ask::http(place.port, "/nothing").is_some_and(|body| body.contains(word)),
-        ..Daemon::USUAL
-    });
-}
+            place.for_root("User nobody\nGroup nogroup"),
+            place.port,
+        );
+        place.write("configuration", &text);
+    },
+    serves: |place, word| ask::http(place.port, "/nothing").is_some_and(|body| body.contains(word)),
+    ..Daemon::USUAL
+};
 
 #[test]
 fn mosquitto() {

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::harness::elf::Elf;
-use crate::harness::followed::{Followed, settle};
+use crate::harness::followed::{Followed, rest};
 use crate::harness::needs::{self, skip};
-use crate::harness::{DEADLINE, Looks, Proxy, Refusal, Report, Scope, eventually, proc, signals};
+use crate::harness::{DEADLINE, Looks, PPOLL_TIME64, Proxy, Refusal, Report, Scope, eventually, proc, signals};
 
 /// A wait that a test never sees the end of, for `-w`.
 const LONG: &str = "600";
@@ -268,7 +268,7 @@ fn nothing_is_polled() {
         let followed = Followed::start(scope, refused.proxy(scope), &[]);
         followed.running.signal(libc::SIGHUP);
         assert_eq!(followed.arrived_numbers(), [libc::SIGHUP]);
-        settle(followed.running.pid());
+        rest(followed.running.pid());
         let switches =
             ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"].map(|name| followed.running.status_field(name));
         started.push((followed, switches));
@@ -387,6 +387,33 @@ fn init_needs_neither_subreaper_nor_pidfds() {
 }
 
 // Other calls
+
+/// With 32 bits there are two calls to wait with a timeout: old kernels know the older one alone, new ones may be built
+/// without it, and filters of containers have refused the newer one. The emulator uses calls of its own for both.
+#[test]
+fn a_timeout_of_either_width_will_do() {
+    let is_32_bit = !Elf::under_test().is_64_bit && needs::native().is_ok();
+    let both: &[&[(i64, i32)]] = &[
+        &[],
+        &[(PPOLL_TIME64, libc::ENOSYS)],
+        &[(PPOLL_TIME64, libc::EPERM)],
+        &[(PPOLL_TIME64, libc::EINVAL)],
+        &[(libc::SYS_ppoll, libc::ENOSYS)],
+    ];
+    for refused in if is_32_bit { both } else { &both[..1] } {
+        eprintln!("refused: {refused:?}");
+        let scope = Scope::new();
+        let mut proxy = Proxy::new(&scope).options(["-w", "1"]).pid_file(scope.path("pid"));
+        for &(call, errno) in *refused {
+            proxy = proxy.refuse(&[Refusal::Call(call)], errno);
+        }
+        let path = format!("--pid-file={}", scope.path("another").display());
+        let finished = proxy.specimen(["daemon", &path]).run();
+        let elapsed = finished.elapsed;
+        finished.expect_failure(scope.path("pid"));
+        assert!(elapsed >= Duration::from_secs(1), "{elapsed:?}");
+    }
+}
 
 /// strace around the proxy alone (what it starts is not traced), which lets a call fail.
 fn strace(scope: &Scope, injection: &str) -> [String; 6] {

@@ -1,10 +1,12 @@
 //! The life of a run: launching, seeking, watching, and what comes after; and what the proxy costs all the while.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::harness::followed::go_on;
+use crate::harness::elf::Elf;
+use crate::harness::followed::{go_on, rest};
 use crate::harness::needs::{self, skip};
 use crate::harness::{Control, DEADLINE, Input, Looks, Output, Proxy, Running, Scope, eventually, proc, signals};
 
@@ -341,6 +343,66 @@ fn a_daemon_that_replaces_itself_is_followed() {
     }
 }
 
+/// As nginx and unicorn do it: the old one gives the pid file another name, the new one writes its own, and both serve until
+/// the old one is told to quit.
+#[test]
+fn a_daemon_that_stays_beside_its_successor_is_followed_to_its_end() {
+    for way in [&[][..], &["--rename"], &["--remove-pid-file"]] {
+        eprintln!("{way:?}");
+        let scope = Scope::new();
+        let options = ["--upgrade-on=USR2", "--exit-on=QUIT:0", "--exit-on=TERM:9"];
+        let running = daemon(&scope, &options).command(way).spawn();
+        let mut pid = scope.reports().expect("daemon", "ready").pid();
+        let mut name = "daemon".to_owned();
+        expect_forwarding(&scope, &running, &name);
+        for generation in 1..=3 {
+            eprintln!("generation {generation}");
+            let successor = format!("{name}-successor");
+            running.signal(libc::SIGUSR2);
+            assert_eq!(scope.reports().expect(&name, "signal").number("number"), libc::SIGUSR2.into());
+            let successor_pid = scope.reports().expect(&successor, "ready").pid();
+            assert_eq!(fs::read_to_string(scope.path("pid")).expect("a pid file"), format!("{successor_pid}\n"));
+            assert_eq!(fs::read_to_string(scope.path("pid.oldbin")).expect("the old one"), format!("{pid}\n"));
+            // Who is asked to quit, or anything else, is the old one.
+            expect_forwarding(&scope, &running, &name);
+            assert_eq!(scope.reports().all_of(&successor, "signal"), []);
+            running.signal(libc::SIGQUIT);
+            assert_eq!(scope.reports().expect(&name, "signal").number("number"), libc::SIGQUIT.into());
+            expect_reaped(pid);
+            expect_forwarding(&scope, &running, &successor);
+            expect_children(&scope, running.pid(), &[successor_pid]);
+            (name, pid) = (successor, successor_pid);
+        }
+        running.signal(libc::SIGTERM);
+        running.wait().expect_code(9);
+        assert_eq!(scope.left_over(), []);
+    }
+}
+
+/// The new one is not what was hoped for: it is ended past the proxy, and the old one takes its pid file back.
+#[test]
+fn an_upgrade_that_is_taken_back_changes_nothing() {
+    let scope = Scope::new();
+    let options = ["-v"];
+    let proxy = daemon(&scope, &["--upgrade-on=USR2", "--exit-on=TERM:9"]).options(options);
+    let mut running = proxy.spawn();
+    let pid = scope.reports().expect("daemon", "ready").pid();
+    running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+    running.signal(libc::SIGUSR2);
+    let successor = scope.reports().expect("daemon-successor", "ready").pid();
+    signals::send(successor, libc::SIGTERM).expect("the successor lives");
+    assert_eq!(scope.reports().expect("daemon-successor", "signal").number("number"), libc::SIGTERM.into());
+    eventually(DEADLINE, || (!proc::lives(successor)).then_some(())).expect("it ends");
+    fs::rename(scope.path("pid.oldbin"), scope.path("pid")).expect("our own files");
+    assert_eq!(scope.reports().expect("daemon", "signal").number("number"), libc::SIGUSR2.into());
+    expect_forwarding(&scope, &running, "daemon");
+    running.signal(libc::SIGTERM);
+    let finished = running.wait();
+    assert_eq!(finished.stderr.matches("following").count(), 1, "{}", finished.stderr);
+    finished.expect_code(9);
+    assert_eq!(scope.left_over(), []);
+}
+
 /// What the daemon says of itself counts, not what it leaves in a file: here it removes it and dies.
 #[test]
 fn a_daemon_that_takes_its_pid_file_along_has_its_status() {
@@ -600,19 +662,24 @@ fn an_ordinary_user_can_run_it() {
 
 // What it costs
 
-/// The budget is 16 KiB. Where the stack begins within its page is left to chance, and may cost a page or two more.
+/// The budget is 16 KiB, and what the file has more than the two pages of `x86_64`, in an environment as small as a
+/// container's. Where the stack begins within its page is left to chance, and may cost a page or two more.
 #[test]
 fn an_idle_proxy_is_small() {
-    if !crate::harness::runner().is_empty() {
-        return skip("needs to run without an emulator, whose memory it would be");
+    if let Err(reason) = needs::native() {
+        return skip(&reason);
     }
     // A switch of user leaves one page: with the ids, HOME, and our own groups.
     let switch: &[&str] = if needs::root().is_ok() { &["-U", "root"] } else { &[] };
-    for (options, budget) in [(&[][..], 16), (switch, 20)] {
+    let pages = u64::try_from(Elf::under_test().bytes.len().div_ceil(4096)).expect("a small file");
+    let file = 4 * pages.saturating_sub(2);
+    for (options, budget) in [(&[][..], 16 + file), (switch, 20 + file)] {
         let mut readings = BTreeSet::new();
-        for _ in 0..8 {
+        for _ in 0..16 {
             let scope = Scope::new();
-            let running = daemon(&scope, &["--exit-on=TERM:9"]).options(options).spawn();
+            let daemon = daemon(&scope, &["--exit-on=TERM:9"]).options(options);
+            let unwanted = std::env::vars_os().map(|(name, _)| name).filter(|name| name != "PATH");
+            let running = unwanted.fold(daemon, Proxy::env_remove).spawn();
             scope.reports().expect("daemon", "ready");
             for _ in 0..20 {
                 expect_forwarding(&scope, &running, "daemon");
@@ -660,8 +727,7 @@ fn expect_no_wake_up(proxy: &Running) {
         let names = ["voluntary_ctxt_switches", "nonvoluntary_ctxt_switches"];
         names.map(|name| proxy.status_field(name).parse::<u64>().expect("a number"))
     };
-    let asleep = || (proc::state(proxy.pid()) == Some('S')).then_some(());
-    eventually(DEADLINE, asleep).expect("it goes to sleep");
+    rest(proxy.pid());
     let before = switches();
     std::thread::sleep(Duration::from_millis(2500));
     assert_eq!(switches(), before);

@@ -358,10 +358,11 @@ fn accounts_can_be_private() {
 #[test]
 fn calls_can_be_refused() {
     let scope = Scope::new();
+    fs::write(scope.path("old"), "").expect("our own directory");
     let run = |refusals: &[Refusal], errno| {
-        Proxy::absent(&scope).refuse(refusals, errno).command(["mkdir", "--"]).command([scope.path("new")]).run()
+        Proxy::absent(&scope).refuse(refusals, errno).command(["rm", "--"]).command([scope.path("old")]).run()
     };
-    let refused = run(&[Refusal::PidfdOpen, Refusal::Call(libc::SYS_mkdir)], libc::EOWNERDEAD).expect_code(1);
+    let refused = run(&[Refusal::PidfdOpen, Refusal::Call(libc::SYS_unlinkat)], libc::EOWNERDEAD).expect_code(1);
     assert!(refused.stderr.contains("Owner died"), "{}", refused.stderr);
     run(&Refusal::PIDFDS, libc::ENOSYS).expect_code(0);
 }

@@ -43,6 +43,7 @@ pub(crate) fn engine(kind: Kind) -> Result<Arc<Engine>, String> {
 
 impl Engine {
     fn start(kind: Kind) -> Result<Self, String> {
+        needs::native()?;
         needs::root()?;
         for program in if kind == Kind::Podman { ["podman", "runc"] } else { ["dockerd", "docker"] } {
             needs::program(program)?;

@@ -1,6 +1,7 @@
 //! The usual run: the proxy, and a specimen daemon that it follows.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{Control, DEADLINE, Finished, Proxy, Report, Running, Scope, proc, signals};
 
@@ -114,4 +115,19 @@ pub(crate) fn settle(pid: i32) {
         (pending && proc::state(pid) == Some('S')).then_some(())
     };
     super::eventually(DEADLINE, is_settled).unwrap_or_else(|| panic!("{pid} does not come to rest"));
+}
+
+/// Waits until a process has not woken up for longer than the proxy holds back the end of an orphan, 64 ms.
+pub(crate) fn rest(pid: i32) {
+    const LONGER: Duration = Duration::from_millis(500);
+    let mut last = (String::new(), Instant::now());
+    let has_rested = || {
+        let switches = proc::status_field(pid, "voluntary_ctxt_switches").expect("a living process");
+        if switches != last.0 {
+            last = (switches, Instant::now());
+        }
+        (last.1.elapsed() > LONGER).then_some(())
+    };
+    super::eventually(DEADLINE, has_rested).unwrap_or_else(|| panic!("{pid} does not come to rest"));
+    settle(pid);
 }

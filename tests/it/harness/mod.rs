@@ -28,7 +28,7 @@ mod looks;
 pub(crate) mod needs;
 pub(crate) mod proc;
 mod proxy;
-mod refusal;
+pub(crate) mod refusal;
 mod reports;
 mod running;
 mod scope;
@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 pub(crate) use followed::Followed;
 pub(crate) use looks::Looks;
 pub(crate) use proxy::{Input, Output, Proxy};
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{PPOLL_TIME64, Refusal};
 pub(crate) use reports::{Report, Reports};
 pub(crate) use running::{Finished, Running};
 #[allow(unused_imports, reason = "named where a test passes one on")]
@@ -52,6 +52,13 @@ pub(crate) use screen::Screen;
 /// How long anything may take that should happen at once. Long, for it is only ever waited out by a test that fails, and
 /// the machine may be busy or emulated.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// What happens at once takes less than this, at least once in some times: the machine may be busy. An emulator translates
+/// the program first, be it of a program or of a whole machine (tests/booted says so by `EMULATED_MACHINE`).
+pub(crate) fn at_once() -> Duration {
+    let is_emulated = !runner().is_empty() || std::env::var_os("EMULATED_MACHINE").is_some();
+    Duration::from_millis(if is_emulated { 500 } else { 50 })
+}
 
 /// Between two looks at something that gives no sign when it changes.
 const LOOK_AGAIN: Duration = Duration::from_micros(500);

@@ -32,6 +32,12 @@ pub(crate) fn root() -> Result<(), String> {
     if nix::unistd::geteuid().is_root() { Ok(()) } else { Err("needs root".to_owned()) }
 }
 
+/// Needs a binary that runs here as it is: what starts it by itself (an engine), looks at its memory, or traces its system
+/// calls would find the emulator.
+pub(crate) fn native() -> Result<(), String> {
+    if runner().is_empty() { Ok(()) } else { Err("needs a binary of this machine".to_owned()) }
+}
+
 /// Needs this program in the PATH or in the administrator's directories.
 pub(crate) fn program(name: &str) -> Result<(), String> {
     find_program(name).map(drop).ok_or_else(|| missing(name))
@@ -66,21 +72,28 @@ pub(crate) fn calls(wanted: &[Refusal]) -> Result<(), String> {
     }
 }
 
-/// Whether the kernel tells how a process ended that is not a child of who asks: Linux 6.15 and later, through a pidfd.
-pub(crate) fn tells_foreign_status() -> bool {
+/// Needs this version of Linux, or a later one.
+pub(crate) fn linux(major: u32, minor: u32) -> Result<(), String> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers =
         release.split(|character: char| !character.is_ascii_digit()).map(|number| number.parse::<u32>().unwrap_or(0));
     let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    // qemu-user does not know the ioctl.
-    version >= (6, 15) && runner().is_empty() && calls(&[Refusal::PidfdOpen, Refusal::PidfdGetInfo]).is_ok()
+    if version >= (major, minor) { Ok(()) } else { Err(format!("needs Linux {major}.{minor}")) }
+}
+
+/// Whether the kernel tells how a process ended that is not a child of who asks: Linux 6.15 and later, through a pidfd.
+pub(crate) fn kernel_tells_foreign_status() -> bool {
+    linux(6, 15).is_ok()
+}
+
+/// Whether the program under test is told so: qemu-user does not know the ioctl.
+pub(crate) fn tells_foreign_status() -> bool {
+    kernel_tells_foreign_status() && native().is_ok() && calls(&[Refusal::PidfdOpen, Refusal::PidfdGetInfo]).is_ok()
 }
 
 /// Needs to trace: strace, and the right to use it (containers often deny ptrace).
 pub(crate) fn strace() -> Result<(), String> {
-    if !runner().is_empty() {
-        return Err("needs a binary that makes its system calls itself".to_owned());
-    }
+    native()?;
     program("strace")?;
     let run = Command::new("strace").args(["-o", "/dev/null", "true"]).stderr(Stdio::null()).status();
     match run {
@@ -91,6 +104,7 @@ pub(crate) fn strace() -> Result<(), String> {
 
 /// Needs perf to count system calls: the program, the right, and a kernel with tracepoints.
 pub(crate) fn system_call_counter() -> Result<(), String> {
+    native()?;
     let words = ["stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "true"];
     let run = Command::new("perf").args(words).stdin(Stdio::null()).stderr(Stdio::piped()).output();
     match run {

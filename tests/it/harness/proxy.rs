@@ -130,8 +130,8 @@ impl<'scope> Proxy<'scope> {
         self
     }
 
-    /// Another `argv[0]` for the first program of the line, as `docker-init`. (With a prefix or a runner that is not the
-    /// proxy; use a symlink and [`Proxy::binary`] there.)
+    /// Another `argv[0]` for the first program of the line, as `docker-init`; with a runner, which has to be qemu-user, for
+    /// the proxy. (With a prefix it is not the proxy's; use a symlink and [`Proxy::binary`] there.)
     pub(crate) fn argument_zero(mut self, name: impl AsRef<OsStr>) -> Self {
         self.name = Some(name.as_ref().to_owned());
         self
@@ -208,11 +208,18 @@ impl<'scope> Proxy<'scope> {
         self
     }
 
+    fn is_named_by_runner(&self) -> bool {
+        self.program.is_some() && self.prefix.is_empty() && !runner().is_empty()
+    }
+
     /// The whole command line, for people and for tests that start it in their own way.
     pub(crate) fn words(&self) -> Vec<OsString> {
         let mut words = self.prefix.clone();
         if let Some(program) = &self.program {
             words.extend(runner().into_iter().map(OsString::from));
+            if let (Some(name), true) = (&self.name, self.is_named_by_runner()) {
+                words.extend(["-0".into(), name.clone()]);
+            }
             words.push(program.clone().into());
         }
         words.extend(self.options.iter().chain(&self.pid_file).chain(&self.command).cloned());
@@ -231,7 +238,7 @@ impl<'scope> Proxy<'scope> {
         let (first, rest) = words.split_first().expect("something to start");
         let mut command = Command::new(first);
         command.args(rest);
-        if let Some(name) = &self.name {
+        if let (Some(name), false) = (&self.name, self.is_named_by_runner()) {
             command.arg0(name);
         }
         if let Some(directory) = &self.directory {
@@ -395,7 +402,7 @@ impl Surroundings {
         }
         self.change_user()?;
         self.change_signals();
-        self.add_filter()
+        refusal::install(&self.filter)
     }
 
     fn change_user(&self) -> io::Result<()> {
@@ -427,23 +434,6 @@ impl Surroundings {
         // SAFETY: `blocked` points to 8 readable bytes.
         unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, blocked, nothing, 8_usize) };
     }
-
-    fn add_filter(&self) -> io::Result<()> {
-        if self.filter.is_empty() {
-            return Ok(());
-        }
-        if !nix::unistd::geteuid().is_root() {
-            // An unprivileged process may only filter itself when nothing it executes can gain rights.
-            // SAFETY: touches no memory.
-            check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }.into())?;
-        }
-        let program = libc::sock_fprog {
-            len: u16::try_from(self.filter.len()).unwrap_or(0),
-            filter: self.filter.as_ptr().cast_mut(),
-        };
-        // SAFETY: the program and its instructions are alive until the call returns; the kernel only reads them.
-        check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) }.into())
-    }
 }
 
 /// Keeps back the descriptors above 2 that the test run itself has inherited, as from a terminal or a build server: the
@@ -460,6 +450,6 @@ fn close_at_execution() {
     }
 }
 
-fn check(result: i64) -> io::Result<()> {
+pub(super) fn check(result: i64) -> io::Result<()> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -1,6 +1,8 @@
 //! System calls that a kernel or a container's filter refuses, played by a seccomp filter of our own. Everything started
 //! under it inherits it; the specimen uses none of these calls.
 
+use std::io;
+
 use libc::{BPF_ABS, BPF_ALU, BPF_AND, BPF_JA, BPF_JEQ, BPF_JMP, BPF_K, BPF_LD, BPF_RET, BPF_W, sock_filter};
 
 /// A call that is refused, in whole or with one argument.
@@ -79,6 +81,15 @@ pub(crate) fn imposed() -> Vec<(Refusal, i32)> {
     parsed.unwrap_or_else(|| panic!("REFUSED_CALLS={text}: not as in pidfd_open,clone_pidfd:ENOSYS or all:EPERM"))
 }
 
+/// Lets these calls of this thread alone, and of what it starts, fail with this error, for good.
+pub(crate) fn impose_on_this_thread(refusals: &[Refusal], errno: i32) {
+    let refusals: Vec<_> = refusals.iter().map(|&refusal| (refusal, errno)).collect();
+    install(&program(&refusals)).expect("a filter of our own");
+}
+
+/// `ppoll` with times of 64 bits, where words have 32; elsewhere no call has this number.
+pub(crate) const PPOLL_TIME64: i64 = 414;
+
 /// `AUDIT_ARCH_I386`.
 const I386: u32 = 0x4000_0003;
 
@@ -104,16 +115,39 @@ fn number_on_i386(number: i64) -> i64 {
     match number {
         libc::SYS_clone => 120,
         libc::SYS_ioctl => 54,
-        libc::SYS_mkdir => 39,
+        libc::SYS_ppoll => 309,
         libc::SYS_prctl => 172,
         libc::SYS_setgroups => 206,
         libc::SYS_setresgid => 210,
         libc::SYS_setresuid => 208,
+        libc::SYS_unlinkat => 301,
         libc::SYS_waitid => 284,
         // The newer ones have the same everywhere.
-        424.. => number,
+        PPOLL_TIME64 | 424.. => number,
         _ => panic!("the number on i686 of what is {number} here"),
     }
+}
+
+/// Puts the filter, if there is anything in it, on the calling thread, for good, and on all that it starts. Makes system
+/// calls only.
+pub(super) fn install(filter: &[sock_filter]) -> io::Result<()> {
+    if filter.is_empty() {
+        return Ok(());
+    }
+    if !nix::unistd::geteuid().is_root() {
+        // An unprivileged process may only filter itself when nothing it executes can gain rights.
+        // SAFETY: touches no memory.
+        if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    let program =
+        libc::sock_fprog { len: u16::try_from(filter.len()).unwrap_or(0), filter: filter.as_ptr().cast_mut() };
+    // SAFETY: the program and its instructions are alive until the call returns; the kernel only reads them.
+    if unsafe { libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
 }
 
 fn program_with(refusals: &[(Refusal, i32)], number_of: fn(i64) -> i64) -> Vec<sock_filter> {

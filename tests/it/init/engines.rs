@@ -264,6 +264,7 @@ fn info(engine: &Arc<Engine>, _: &Scope, _: &str) {
 
 /// A root directory with the binary and the static specimen.
 fn bare_root(scope: &Scope) -> Result<PathBuf, String> {
+    needs::native()?;
     let specimen = static_specimen()?;
     let root = scope.path("root");
     fs::create_dir(&root).expect("a new directory");

@@ -33,8 +33,11 @@ fn a_burst(proxy: Proxy<'_>, scope: &Scope) {
     let half = running.rss_kib();
     scope.reports().expect_within(LONG, "orphans", "ready");
     expect_all_reaped(&running);
-    assert_eq!(running.rss_kib(), half, "memory does not grow");
-    assert!(half <= 32, "{half} KiB");
+    // That of an emulator is its own affair.
+    if needs::native().is_ok() {
+        assert_eq!(running.rss_kib(), half, "memory does not grow");
+        assert!(half <= 32, "{half} KiB");
+    }
     control.send("exit 7");
     running.wait().expect_code(7);
 }
@@ -54,10 +57,10 @@ fn a_subreaper_reaps_a_hundred_thousand() {
     a_burst(init(&scope), &scope);
 }
 
-/// The kernel itself counts, so the burst is as fast as it would be without. An orphan that comes alone costs three calls:
-/// one to learn of it, one to reap it, one to learn that it was the only one. It must never be more.
+/// The kernel itself counts, so the burst is as fast as it would be without. What comes alone costs more than a call: to learn
+/// of it, to wait for others, to reap it, to learn that there are no more.
 #[test]
-fn a_burst_costs_three_calls_an_orphan_at_most() {
+fn a_burst_costs_a_call_an_orphan() {
     if let Err(reason) = needs::system_call_counter() {
         return skip(&reason);
     }
@@ -76,7 +79,7 @@ fn a_burst_costs_three_calls_an_orphan_at_most() {
     let calls = calls.unwrap_or_else(|| panic!("no number: {text}"));
     println!("{calls} calls for {count} orphans");
     assert!(calls >= count, "{calls}: there is no cheaper way");
-    assert!(calls <= 3 * count + 1000, "{calls} calls for {count} orphans");
+    assert!(calls <= count + count / 10, "{calls} calls for {count} orphans");
 }
 
 /// The program makes all its orphans while we are stopped, as on a machine where we do not get our turn.
@@ -128,7 +131,9 @@ fn the_end_of_the_main_process_ends_process_1_in_the_middle() {
     let scope = Scope::new();
     let running = ends_in_the_middle(as_first(init(&scope)), &scope);
     let finished = running.wait().expect_code(7);
-    assert_eq!(finished.stderr, "");
+    // In a namespace that ends the kernel refuses to fork before it kills.
+    let mut others = finished.stderr.lines().filter(|line| !line.starts_with("specimen: cannot fork: "));
+    assert_eq!(others.next(), None);
     // The kernel ends the others with the namespace.
     eventually(DEADLINE, || scope.left_over().is_empty().then_some(())).expect("all are gone");
     assert_eq!(scope.reports().all_of("orphans", "made").len(), 0, "it was the middle");

@@ -127,9 +127,9 @@ fn it_costs_nothing() {
     let scope = Scope::new();
     let running = pause(&scope).spawn();
     at_rest(&running);
-    // A page more or less is the environment's.
     println!("resident: {} KiB", running.rss_kib());
-    assert!(running.rss_kib() <= 32, "{} KiB", running.rss_kib());
+    // A page more or less is the environment's, and the memory of an emulator its own.
+    assert!(running.rss_kib() <= 32 || needs::native().is_err(), "{} KiB", running.rss_kib());
     let directory = || std::fs::read_link(format!("/proc/{}/cwd", running.pid())).ok();
     eventually(DEADLINE, || (directory()? == *"/").then_some(())).expect("it is in /");
 }

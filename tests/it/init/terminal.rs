@@ -1,5 +1,7 @@
 //! A real terminal: the command gets its foreground, as in a login shell, and each key has its effect once.
 
+use std::ffi::OsStr;
+
 use super::{as_first, init, namespaces};
 use crate::harness::followed::settle;
 use crate::harness::needs::{self, skip};
@@ -210,7 +212,8 @@ fn a_line_that_breaks_off_hangs_up_once() {
 /// An outer shell, which is not ours, and starts us in the foreground or in the background.
 fn outer_shell(scope: &Scope, control: &Control) -> Running {
     let proxy = bash(scope, Proxy::absent(scope)).env("C", control.option());
-    proxy.env("P", scope.reachable(&crate::harness::binary())).spawn()
+    let words = Proxy::new(scope).words();
+    proxy.env("P", words.join(OsStr::new(" "))).spawn()
 }
 
 #[test]

@@ -142,3 +142,21 @@ fn without_a_child_there_is_no_wait() {
     stage.write(line(stranger.pid()));
     assert_eq!(scope.reports().expect("stranger", "signal").number("number"), libc::SIGHUP.into());
 }
+
+/// On older kernels the time of a file moves only with the clock's ticks: what is written in place right after what was there
+/// before the launch has its stamp then, if it has its length. It is the pid in it that tells them apart.
+#[test]
+fn a_pid_of_the_same_length_within_a_tick_is_believed() {
+    let scope = Scope::new();
+    let pid_file = scope.path("pid");
+    let at_that_time =
+        |text: &str| format!("printf '%10d\\n' {text} >{0}; touch -d 2020-01-01 {0}", pid_file.display());
+    let before = ["sh".to_owned(), "-c".to_owned(), at_that_time("2147483647")];
+    Proxy::absent(&scope).command(before).run().expect_code(0);
+    let launcher = format!("{} program --exit-on=TERM:7 & {}", scope.specimen().display(), at_that_time("$!"));
+    let proxy = Proxy::new(&scope).options(["-w", LONG]).pid_file(&pid_file);
+    let running = proxy.command(["sh", "-c", &launcher]).spawn();
+    scope.reports().expect("program", "ready");
+    running.signal(libc::SIGTERM);
+    running.wait().expect_code(7);
+}

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Stage, Stranger, USER, expect_burst, expect_stranger_followed, foreign_code, line, send_burst};
-use crate::harness::needs;
+use crate::harness::needs::{self, skip};
 use crate::harness::{Looks, Proxy, Scope};
 
 #[test]
@@ -140,4 +140,89 @@ fn an_attached_daemon_that_is_replaced_is_followed() {
     proxy.expect_line(|line| line == following);
     send_burst(&proxy);
     expect_burst(&scope, "second");
+}
+
+/// As haproxy's `-sf` goes on where the old one has nothing to finish: the file is emptied, the old one ends, and only then
+/// the new one, which is no child of ours, writes its pid.
+#[test]
+fn a_successor_may_be_announced_by_an_empty_file() {
+    let scope = Scope::new();
+    let (stage, first) = (Stage::new(&scope), Stranger::new(&scope));
+    let _second = Proxy::absent(&scope).specimen(["program", "--name=second", &stage.control.option()]).spawn();
+    let second = scope.reports().expect("second", "ready").pid();
+    stage.write(line(first.pid()));
+    let mut proxy = stage.attach().options(["-v"]).spawn();
+    let following = format!("pidproxy: following {}", first.pid());
+    proxy.expect_line(|line| line == following);
+    stage.write("");
+    let mut looks = Looks::at(&stage.pid_file);
+    first.control.send("exit 0");
+    first.running.wait().expect_code(0);
+    looks.expect(2);
+    stage.write(line(second));
+    let following = format!("pidproxy: following {second}");
+    proxy.expect_line(|line| line == following);
+    send_burst(&proxy);
+    expect_burst(&scope, "second");
+}
+
+/// Signals are sent with the rights of who attaches, and with `-U` of that user: who may not signal the daemon can not follow
+/// it, however good the file is.
+#[test]
+fn attaching_gives_no_rights() {
+    if let Err(reason) = needs::root() {
+        return skip(&reason);
+    }
+    for is_switched in [false, true] {
+        eprintln!("by -U: {is_switched}");
+        let attach = |stage: &Stage<'_>| {
+            let proxy = stage.attach();
+            if is_switched { proxy.options(["-U", &USER.to_string()]) } else { proxy.user(USER, USER, &[]) }.spawn()
+        };
+        let scope = Scope::new();
+        let (stage, stranger) = (Stage::new(&scope), Stranger::new(&scope));
+        stage.write(line(stranger.pid()));
+        let mut looks = Looks::at(&stage.pid_file);
+        let proxy = attach(&stage);
+        send_burst(&proxy);
+        looks.expect(3);
+        stranger.expect_untouched();
+        // It looks on, for a daemon that it may follow.
+        let own = Scope::new();
+        let own_daemon = Stranger::of_user(&own);
+        stage.write(line(own_daemon.pid()));
+        expect_burst(&own, "stranger");
+        stranger.expect_untouched();
+        own_daemon.control.send("exit 5");
+        own_daemon.running.wait().expect_code(5);
+        proxy.wait().expect_code(foreign_code(5));
+    }
+    let scope = Scope::new();
+    let (stage, stranger) = (Stage::of_user(&scope), Stranger::new(&scope));
+    stage.write(line(stranger.pid()));
+    let complaint = stage.attach().options(["-w0"]).run().expect_failure(&stage.pid_file);
+    assert!(complaint.ends_with("EPERM"), "{complaint}");
+}
+
+#[test]
+fn attaching_can_mean_a_group() {
+    let scope = Scope::new();
+    let stage = Stage::new(&scope);
+    let pid_file = format!("--pid-file={}", stage.pid_file.display());
+    let arguments = ["daemon", "--single-fork", "--children=1", "--launcher-stays", &pid_file, &stage.control.option()];
+    let _launcher = Proxy::absent(&scope).specimen(arguments).spawn();
+    let pid = scope.reports().expect("daemon", "ready").pid();
+    scope.reports().expect("child1", "ready");
+    let members = ["daemon", "child1"];
+    for (option, number, members) in [("-v", libc::SIGUSR1, &members[..1]), ("-vg", libc::SIGUSR2, &members)] {
+        let mut proxy = stage.attach().options([option]).spawn();
+        let following = format!("pidproxy: following {pid}");
+        proxy.expect_line(|line| line == following);
+        proxy.signal(number);
+        for member in members {
+            // The child's first one is that which was meant for the group.
+            assert_eq!(scope.reports().expect(member, "signal").number("number"), number.into(), "{member}");
+        }
+    }
+    stage.control.send("exit 0");
 }

@@ -123,7 +123,7 @@ fn a_launcher_is_signalled_alone() {
 fn a_payload_reaches_the_whole_group() {
     // Only through a pidfd can a whole group be sent one.
     let calls = [Refusal::PidfdOpen, Refusal::PidfdSendSignal, Refusal::PidfdSignalGroup];
-    if let Err(reason) = needs::calls(&calls) {
+    if let Err(reason) = needs::calls(&calls).and_then(|()| needs::linux(6, 9)) {
         return skip(&reason);
     }
     let scope = Scope::new();

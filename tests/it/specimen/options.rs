@@ -103,6 +103,10 @@ pub(crate) struct Service {
     /// `--replace-on=SIGNAL`: when it arrives, fork a new daemon (named `replacement`) that writes the pid file with its
     /// own pid; then exit with 0.
     pub(crate) replace_on: Option<i32>,
+    /// `--upgrade-on=SIGNAL`: when it arrives, rename the pid file (`.oldbin` behind its name), and fork a new daemon, named
+    /// `NAME-successor`, that writes its own; go on beside it, and remove the renamed one on an orderly exit. As nginx and
+    /// unicorn do, only that they execute themselves as well.
+    pub(crate) upgrade_on: Option<i32>,
     /// `--exit-after-ready=N`, `--die-by=SIGNAL`: end so after the report `ready`.
     pub(crate) after_ready: Option<Ending>,
     /// `--count`: do not report each signal; report `totals` when told to over the control FIFO, and before an exit.
@@ -223,6 +227,7 @@ impl Options {
             "--mode" => self.pid_file.mode = u32::from_str_radix(value, 8).ok()?,
             "--exit-on" => self.service.exit_on.push(signal_and_status(value)?),
             "--replace-on" => self.service.replace_on = Some(signals::number(value)?),
+            "--upgrade-on" => self.service.upgrade_on = Some(signals::number(value)?),
             "--exit-after-ready" => self.service.after_ready = Some(Ending::Exit(number(value)?)),
             "--die-by" => self.service.after_ready = Some(Ending::Signal(signals::number(value)?)),
             "--control" => self.service.control = Some(absolute(value)?),

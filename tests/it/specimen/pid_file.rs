@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::getpid;
 
@@ -47,12 +47,32 @@ impl PidFile {
         }
     }
 
+    /// Gives the file another name, with `.oldbin` behind it.
+    pub(crate) fn set_aside(&self) {
+        if let Some(path) = &self.path {
+            let _ = fs::rename(path, aside(path));
+        }
+    }
+
+    /// Removes the file that was set aside.
+    pub(crate) fn remove_aside(&self) {
+        if let Some(path) = &self.path {
+            let _ = fs::remove_file(aside(path));
+        }
+    }
+
     /// Removes the file if that was asked for.
     pub(crate) fn remove_at_exit(&self) {
         if let Some(path) = self.path.as_ref().filter(|_| self.remove_at_exit) {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".oldbin");
+    name.into()
 }
 
 fn write_with_mode(path: &Path, text: &str, mode: u32) -> io::Result<()> {

@@ -44,6 +44,7 @@ pub(crate) fn serve(name: &str, service: &Service, pid_file: &PidFile) -> ! {
         lines: VecDeque::new(),
         unfinished: Vec::new(),
         totals: Totals::default(),
+        is_old: false,
     };
     Report::of_self(name, "ready").send();
     match service.after_ready {
@@ -73,6 +74,8 @@ struct Server<'a> {
     lines: VecDeque<String>,
     unfinished: Vec<u8>,
     totals: Totals,
+    /// A successor has the pid file.
+    is_old: bool,
 }
 
 /// What has arrived, by number.
@@ -130,6 +133,9 @@ impl Server<'_> {
         }
         if self.service.replace_on == Some(number) {
             self.replace();
+        }
+        if self.service.upgrade_on == Some(number) {
+            self.upgrade();
         }
         if let Some(&(_, status)) = self.service.exit_on.iter().find(|(wanted, _)| *wanted == number) {
             self.exit(status);
@@ -196,11 +202,27 @@ impl Server<'_> {
         }
     }
 
+    /// A new daemon takes the pid file over, and this one goes on.
+    fn upgrade(&mut self) {
+        self.is_old = true;
+        self.pid_file.set_aside();
+        if matches!(fork(), ForkResult::Child) {
+            let name = format!("{}-successor", self.name);
+            self.pid_file.write(&name);
+            let service = Service { children: 0, after_ready: None, control: None, ..self.service.clone() };
+            serve(&name, &service, self.pid_file)
+        }
+    }
+
     fn exit(&self, status: i32) -> ! {
         if self.service.count {
             self.totals.report(self.name);
         }
-        self.pid_file.remove_at_exit();
+        if self.is_old {
+            self.pid_file.remove_aside();
+        } else {
+            self.pid_file.remove_at_exit();
+        }
         std::process::exit(status)
     }
 }
@@ -236,6 +258,7 @@ fn start_children(service: &Service, pid_file: &PidFile) {
                 control: None,
                 after_ready: None,
                 replace_on: None,
+                upgrade_on: None,
                 ..service.clone()
             };
             let pid_file = PidFile { path: None, ..pid_file.clone() };

@@ -75,6 +75,33 @@ fn the_hook_is_told_how_the_target_ended() {
     }
 }
 
+/// Of a daemon that is no child of ours the hook is told what we are: how it ended where the kernel tells it, else success.
+#[test]
+fn the_hook_is_told_how_an_attached_daemon_ended() {
+    let cases: [(&[&str], &str, i32, [&str; 3]); 4] = [
+        (&[], "exit 0", 0, ["0", "0", "-1"]),
+        (&[], "exit 7", 7, ["7", "7", "-1"]),
+        (&["-e7"], "exit 7", 0, ["0", "7", "-1"]),
+        (&[], "die KILL", 137, ["137", "-1", "9"]),
+    ];
+    for (options, ending, code, expected) in cases {
+        let scope = Scope::new();
+        let hook = hook(&scope, "hook", "facts --name=hook");
+        let control = scope.control("control");
+        let program = Proxy::absent(&scope).specimen(["program", &control.option()]).spawn();
+        let pid = scope.reports().expect("program", "ready").pid();
+        fs::write(scope.path("pid"), format!("{pid}\n")).expect("a pid file");
+        let proxy = Proxy::new(&scope).options(["-v"]).options(options).options([option(&hook)]);
+        let mut running = proxy.pid_file(scope.path("pid")).spawn();
+        running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+        control.send(ending);
+        program.wait();
+        let is_told = needs::tells_foreign_status();
+        running.wait().expect_code(if is_told { code } else { 0 });
+        assert_eq!(told(&scope), if is_told { expected } else { ["0", "0", "-1"] }, "{options:?} {ending}");
+    }
+}
+
 #[test]
 fn variables_are_replaced_and_not_doubled() {
     let scope = Scope::new();

@@ -1,0 +1,12 @@
+//! What makes a supervisor of the proxy: grace periods, a log, readiness.
+
+mod grace;
+mod log;
+mod ready;
+
+use crate::harness::{Proxy, Scope};
+
+/// The proxy with a program that is the target itself.
+fn program<'scope>(scope: &'scope Scope, options: &[&str], arguments: &[&str]) -> Proxy<'scope> {
+    Proxy::new(scope).options(options).pid_file("-").specimen(["program"]).command(arguments)
+}
