@@ -34,3 +34,7 @@ soak:
 # The release binaries of an architecture or of all, in dist/ (see tests/cross for the options).
 cross *options:
     tests/cross {{ options }}
+
+# Real kernels in emulated machines, with pidproxy as their first process (see tests/boot for the options).
+boot *options:
+    tests/boot {{ options }}
