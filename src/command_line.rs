@@ -143,14 +143,12 @@ impl Options {
         if self.success.get(code.cast_unsigned() as usize % 256) == Some(&true) { 0 } else { code }
     }
 
-    /// Tells whoever waits for it that the target is there (`-d`), once.
+    /// Tells whoever waits for it that the target is there: to be called once, and only with `-d`.
     #[cfg_attr(not(target_arch = "powerpc64"), inline)]
     pub fn tell_ready(&mut self) {
         let descriptor = core::mem::replace(&mut self.numbers[const { place(b'd') }], NO_DESCRIPTOR);
-        if descriptor != NO_DESCRIPTOR {
-            sys::write(descriptor.cast_signed(), b"\n");
-            sys::close(descriptor);
-        }
+        sys::write(descriptor.cast_signed(), b"\n");
+        sys::close(descriptor);
     }
 
     /// Reads options and leaves `arguments` on the first operand, or on what is wrong. Where help or the version is asked

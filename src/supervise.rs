@@ -1,6 +1,6 @@
 //! The one loop: wait, turn what happened into events, carry out what follows from them.
 
-use crate::command_line::Options;
+use crate::command_line::{NO_DESCRIPTOR, Options};
 use crate::failure::{self, NO_PID, Step};
 use crate::launch::{Launch, fail};
 use crate::signal::{Signal, SignalSet};
@@ -296,7 +296,10 @@ impl Run {
     /// Waits for what changes something, and forwards a signal if that is what came.
     fn wait(&mut self) {
         // A child that could not execute its command may not have ended yet.
-        if self.phase == Phase::Watching && (!self.launch.is_init || sys::has_executed(self.process.pid)) {
+        if self.phase == Phase::Watching
+            && self.options.number::<b'd'>() != NO_DESCRIPTOR
+            && (!self.launch.is_init || sys::has_executed(self.process.pid))
+        {
             self.options.tell_ready();
         }
         let is_searching = self.phase <= Phase::Seeking;

@@ -36,8 +36,7 @@ impl Fd {
 
     /// `close(2)`.
     pub fn close(self) {
-        // SAFETY: takes a number only.
-        unsafe { raw_syscall!(Sysno::close, self.raw()) };
+        close(self.raw());
     }
 
     /// `read(2)`: how many bytes came.
