@@ -7,31 +7,28 @@ use crate::failure::{INVALID, MISSING, UNKNOWN};
 use crate::signal::{self, Rewrites};
 use crate::sys::{self, Arguments, Outcome, Text};
 
-/// What is shown, from the end on that is asked for: the version as engines want to hear it of an init, the version, and
-/// the help.
+/// What is shown: the version as engines want to hear it of an init, the version, and the help, which begins with it.
 const SHOWN_TEXT: &[u8] = concat!(
     "tini version ",
     "pidproxy ",
     env!("CARGO_PKG_VERSION"),
     "\n",
     "\
-pidproxy [-HVafghtvx] [-E PATH] [-G GROUP] [-U USER[:GROUP]]
-[-d FD] [-e CODE] [-k SECONDS] [-l FILE] [-p SIGNAL] [-r FROM=TO] [-w SECONDS]
-[--] pid-file|- [command...]
+pidproxy [-HVafghtvx] [-El PATH] [-GU NAME] [-Rdekw NUMBER] [-p SIGNAL]
+[-r FROM=TO] [--] pid-file|- [command...]
 "
 )
 .as_bytes();
 
-/// That without what is for engines, and both versions by themselves.
-const HELP: &[u8] = SHOWN_TEXT.split_at("tini version ".len()).1;
-const INIT_VERSION: &[u8] = SHOWN_TEXT.split_at(SHOWN_TEXT.len() - HELP.len() + VERSION.len()).0;
-const VERSION: &[u8] = HELP.split_at("pidproxy \n".len() + env!("CARGO_PKG_VERSION").len()).0;
+/// Where the version begins that is no init's, and where both end.
+const VERSION: usize = "tini version ".len();
+const VERSION_END: usize = VERSION + "pidproxy \n".len() + env!("CARGO_PKG_VERSION").len();
 
 /// The longest wait: its milliseconds are still a 32-bit number.
-const SECONDS_MOST: u32 = 4_000_000;
+const SECONDS_MOST: u32 = 2_000_000;
 
 /// The options: first what is shown at once, then those with a value (numbers, names, paths, signals), then the flags.
-const LETTERS: &CStr = c"hVewkdGUElrpHafgtvx";
+const LETTERS: &CStr = c"hVewkRdGUElrpHafgtvx";
 /// The last of each kind.
 const SHOWN: usize = place(b'V');
 const NUMBERS: usize = place(b'd');
@@ -39,7 +36,7 @@ const NAMES: usize = place(b'U');
 const PATHS: usize = place(b'l');
 const SIGNALS: usize = place(b'p');
 /// Room for the values of those that have one.
-const VALUES: usize = 11;
+const VALUES: usize = 12;
 /// What stands for no descriptor there: one of the standard ones, which it can not be.
 pub const NO_DESCRIPTOR: u32 = 2;
 /// The lowest descriptor for `-d`: those below are the standard ones.
@@ -76,12 +73,9 @@ pub const fn last_bytes(mut text: Text<'_>) -> u64 {
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 fn show(place: usize, is_init: bool) -> ! {
-    let shown = match () {
-        () if place < SHOWN => HELP,
-        () if is_init => INIT_VERSION,
-        () => VERSION,
-    };
-    sys::write(sys::STANDARD_OUTPUT, shown);
+    let start = if is_init { 0 } else { VERSION };
+    let end = if place < SHOWN { SHOWN_TEXT.len() } else { VERSION_END };
+    sys::write(sys::STANDARD_OUTPUT, SHOWN_TEXT.get(start..end).unwrap_or_default());
     sys::exit(0)
 }
 
@@ -91,7 +85,7 @@ fn show(place: usize, is_init: bool) -> ! {
 pub struct Options {
     /// The options that were given, a bit each.
     given: u32,
-    /// `-w`, `-k`, `-d`: the number that was given, at the option's place.
+    /// `-w`, `-k`, `-R`, `-d`: the number that was given, at the option's place.
     numbers: [u32; NUMBERS + 1],
     /// `-p`.
     pub parent_death_signal: u32,
@@ -358,7 +352,7 @@ mod tests {
             (&["-vtgfaH"][..], "Hafgtv"),
             (&["-v", "-v"], "v"),
             (&["-w0"], " w0"),
-            (&["-w", "4000000"], " w4000000"),
+            (&["-w", "2000000"], " w2000000"),
             (&["-w1", "-w", "007"], " w7"),
             (&["-e1", "-e", "255", "-e0"], " e1 e255"),
             (&["-r1=2", "-r", "TERM:0"], " r1=2 r15=0"),
@@ -396,7 +390,7 @@ mod tests {
             (&["-wx", "pid"], "-wx"),
             (&["-w", "-1", "pid"], "-1"),
             (&["-w", "1s", "pid"], "1s"),
-            (&["-w", "4000001", "pid"], "4000001"),
+            (&["-w", "2000001", "pid"], "2000001"),
             (&["-w", "4294967296", "pid"], "4294967296"),
             (&["-e", "256", "pid"], "256"),
             (&["-e4294967297", "pid"], "-e4294967297"),

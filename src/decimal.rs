@@ -60,11 +60,12 @@ pub fn print(number: i32, line: &mut TextBuffer) {
     } else {
         number
     };
-    if number > 9 {
-        print(number / 10, line);
+    let (rest, digit) = (number / 10, number % 10);
+    if rest != 0 {
+        print(rest, line);
     }
-    #[expect(clippy::cast_sign_loss, reason = "it has none any more")]
-    line.put(b'0' + (number % 10) as u8);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is one digit")]
+    line.put(b'0' + digit as u8);
 }
 
 #[cfg(test)]

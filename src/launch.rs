@@ -28,6 +28,8 @@ pub fn fail(step: Step, subject: Option<Text<'_>>, reason: Outcome) -> ! {
 pub struct Launch {
     /// The environment.
     pub environment: Environment,
+    /// What is started is the exit hook.
+    pub is_hook: bool,
     /// Who the command runs as, and who we were when we were started: what the exit hook becomes again. `None` without a
     /// switch.
     table: Option<&'static Table>,
@@ -37,18 +39,20 @@ pub struct Launch {
     pub status: WaitStatus,
     /// The command and its arguments.
     pub arguments: Arguments,
+    /// The pid of what was launched last; 0 before the first time.
+    pub launcher: i32,
     /// Our own pid.
     pub pid: i32,
     /// The status that we exit with.
     pub exit_code: i32,
     /// The limit of pending signals that we were started with.
     pub pending_limit: PendingLimit,
-    /// Where the command's output goes (`-l`).
-    pub log: Option<Text<'static>>,
-    /// The pid file as it was named, for the exit hook; `None` for the command.
+    /// The pid file as it was named, for the exit hook.
     pub pid_file: Option<Text<'static>>,
     /// The signal mask that we were started with.
     pub mask: SignalSet,
+    /// What the user asked for.
+    pub options: Options,
 }
 
 impl Launch {
@@ -57,10 +61,12 @@ impl Launch {
         arguments: Arguments::NONE,
         environment: Environment::NONE,
         pid: 0,
+        launcher: 0,
         mask: SignalSet::NONE,
         pending_limit: PendingLimit::ZERO,
         pid_file: None,
-        log: None,
+        is_hook: false,
+        options: Options::NONE,
         is_init: false,
         status: WaitStatus(0),
         exit_code: 0,
@@ -79,7 +85,7 @@ impl Launch {
     /// them we could not launch as somebody else again: the supplementary groups of the command are gone.
     pub fn start(&self, process: &mut Process) -> Outcome {
         if let Some(table) = self.table
-            && self.pid_file.is_some()
+            && self.is_hook
         {
             // Where this fails, so does the next.
             let _ = sys::setresuid(table.own.uid, table.own.uid);
@@ -105,10 +111,10 @@ impl Launch {
     ///
     /// A failure ends this process.
     #[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
-    pub fn switch(&mut self, options: &Options) {
-        let (user, group) = (options.get::<b'U'>(), options.get::<b'G'>());
+    pub fn switch(&mut self) {
+        let (user, group) = (self.options.get::<b'U'>(), self.options.get::<b'G'>());
         let Some(mut name) = user.or(group) else { return };
-        let outcome = self.switch_to(&mut name, user, group, options);
+        let outcome = self.switch_to(&mut name, user, group);
         if outcome.is_failure() {
             fail(Step::Become, Some(name), outcome);
         }
@@ -120,9 +126,8 @@ impl Launch {
         name: &mut Text<'static>,
         user: Option<Text<'static>>,
         group: Option<Text<'static>>,
-        options: &Options,
     ) -> Outcome {
-        if sys::is_terminal(sys::STANDARD_INPUT) && !options.has::<b't'>() && sys::geteuid() == 0 {
+        if sys::is_terminal(sys::STANDARD_INPUT) && !self.options.has::<b't'>() && sys::geteuid() == 0 {
             return TERMINAL;
         }
         let table = match Table::new(*name) {
@@ -184,7 +189,7 @@ impl Launch {
                 table.ids = Ids { uid, gid };
                 *login = table.field(accounts::NAME);
                 if !table.field(accounts::HOME).is_empty() {
-                    table.home.put_text(Text::new(c"HOME="));
+                    table.home.put_until(Text::new(c"HOME=/"), b'/');
                     let home = table.field(accounts::HOME);
                     table.home.put_text(home);
                 }
@@ -208,15 +213,15 @@ fn load(table: &mut Table, path: Text<'_>) {
 /// The child, or with `-x` the only process, to the exec.
 pub fn run(launch: &Launch) -> ! {
     let mut variables = TextBuffer::new();
-    if let Some(pid_file) = launch.pid_file {
-        export(launch, pid_file, &mut variables);
+    if launch.is_hook {
+        export(launch, &mut variables);
     } else {
         if launch.is_init {
-            sys::lead_foreground_group();
+            sys::lead_foreground_group(launch.launcher);
         }
         pass_listeners(launch, &mut variables);
         become_user(launch);
-        if let Some(log) = launch.log {
+        if let Some(log) = launch.options.get::<b'l'>() {
             let outcome = sys::append_output_to(log);
             if outcome.is_failure() {
                 fail(Step::Log, Some(log), outcome);
@@ -226,10 +231,10 @@ pub fn run(launch: &Launch) -> ! {
     execute(launch)
 }
 
-/// Where `LISTEN_PID` is the proxy's pid it becomes the command's.
+/// Where `LISTEN_PID` is the proxy's pid it becomes the command's: that of the first, for it took the descriptors along.
 fn pass_listeners(launch: &Launch, variable: &mut TextBuffer) {
     let (pid, _) = decimal::parse(launch.environment.get(LISTEN_PID));
-    if pid == launch.pid.cast_unsigned() {
+    if pid == launch.pid.cast_unsigned() && launch.launcher == 0 {
         variable.put_text(LISTEN_PID);
         decimal::print(sys::getpid(), variable);
         launch.environment.set(variable.text());
@@ -253,7 +258,7 @@ fn become_user(launch: &Launch) {
 }
 
 /// Tells the exit hook in its environment how the target ended.
-fn export(launch: &Launch, pid_file: Text<'_>, variables: &mut TextBuffer) {
+fn export(launch: &Launch, variables: &mut TextBuffer) {
     let mut numbers = [0, launch.pid, launch.exit_code, launch.status.exit_code(), -1];
     let signal = launch.status.signal();
     if signal != 0 {
@@ -268,7 +273,7 @@ fn export(launch: &Launch, pid_file: Text<'_>, variables: &mut TextBuffer) {
         names.take();
         if index != 0 {
             decimal::print(*number, variables);
-        } else {
+        } else if let Some(pid_file) = launch.pid_file {
             if pid_file.peek() != b'/' {
                 variables.put_working_directory();
             }
@@ -281,6 +286,11 @@ fn export(launch: &Launch, pid_file: Text<'_>, variables: &mut TextBuffer) {
 
 /// Executes the command, searching it in `PATH` (execvp(3)). Where that fails the child says so, and ends as the shells
 /// have it.
+#[cfg_attr(
+    target_arch = "powerpc64",
+    inline(always),
+    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+)]
 fn execute(launch: &Launch) -> ! {
     launch.pending_limit.set();
     let mut mask = launch.mask;

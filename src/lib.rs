@@ -38,15 +38,15 @@ pub fn run(start: Start) -> ! {
     let mut arguments = start.arguments;
     let mut is_init =
         arguments.take().is_some_and(|name| command_line::last_bytes(name) & 0xffff_ffff == command_line::INIT);
-    run.options.set_number::<b'w'>(10);
-    run.options.set_number::<b'd'>(NO_DESCRIPTOR);
+    run.launch.options.set_number::<b'w'>(10);
+    run.launch.options.set_number::<b'd'>(NO_DESCRIPTOR);
     run.launch.environment.take_words(Text::new(c"PIDPROXY_OPTIONS="), &mut run.words);
     let own = arguments;
     arguments = Arguments::of(&mut run.words);
-    let mut outcome = run.options.read(&mut arguments, is_init);
+    let mut outcome = run.launch.options.read(&mut arguments, is_init);
     if arguments.peek().is_none() {
         arguments = own;
-        outcome = run.options.read(&mut arguments, is_init);
+        outcome = run.launch.options.read(&mut arguments, is_init);
     } else {
         // There is more than options.
         outcome = outcome.and(UNKNOWN);
@@ -58,27 +58,29 @@ pub fn run(start: Start) -> ! {
     if outcome.is_failure() {
         fail(Step::Use, Some(file.unwrap_or(Text::new(c"pid file"))), outcome);
     }
-    run.operands = arguments;
-    if !is_init && !run.options.has::<b'x'>() {
+    if !is_init && !run.launch.options.has::<b'x'>() {
         arguments.take();
         is_init = file.is_some_and(|mut file| file.take() == b'-' && file.is_empty());
     }
     if is_init {
         file = Some(Text::new(c"/dev/null"));
     }
-    run.launch.log = run.options.get::<b'l'>();
     run.launch.is_init = is_init;
     run.search.file = file;
+    run.launch.pid_file = file;
     run.launch.arguments = arguments;
     run.launch.pid = sys::getpid();
-    run.launch.switch(&run.options);
-    let parent_death_signal = run.options.parent_death_signal;
+    if run.launch.options.has::<b'R'>() && arguments.peek().is_none() {
+        fail(Step::Use, Some(Text::new(c"-R")), MISSING);
+    }
+    run.launch.switch();
+    let parent_death_signal = run.launch.options.parent_death_signal;
     if parent_death_signal != 0 {
         sys::set_parent_death_signal(parent_death_signal);
     }
-    if run.options.has::<b'x'>() {
+    if run.launch.options.has::<b'x'>() {
         launch::run(&run.launch);
     }
-    sys::reset_sigchld();
+    run.default_action.set_for_sigchld();
     run.run()
 }

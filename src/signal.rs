@@ -97,6 +97,12 @@ impl SignalSet {
         Self(self.0 | 1 << (signal.0 - 1))
     }
 
+    /// What is in this set or in another.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// What of this set may overtake a signal that has to wait: no real-time signals, which are queued in their order, nor
     /// more of its own number.
     #[must_use]
@@ -183,12 +189,12 @@ fn numbered(number: u32, text: Text<'_>) -> (u32, Text<'_>) {
 #[derive(Clone, Debug)]
 pub struct Rewrites {
     /// By received signal: how what is sent differs from it. 0 stands for itself, and what is sent as 0 is nothing.
-    difference: [u8; 256],
+    difference: [u8; 128],
 }
 
 impl Rewrites {
     /// Every signal goes on as it came.
-    pub const NONE: Self = Self { difference: [0; 256] };
+    pub const NONE: Self = Self { difference: [0; 128] };
 
     /// Notes a rewrite `FROM=TO` or `FROM:TO`, of which FROM is read already, where TO 0 drops the signal.
     ///
@@ -213,7 +219,7 @@ impl Rewrites {
     /// What to send for a received signal; `None` where it is dropped.
     #[must_use]
     pub fn apply(&self, received: Signal) -> Option<Signal> {
-        let difference = self.difference.get(received.0 as usize % 256).copied().unwrap_or_default();
+        let difference = self.difference.get(received.0 as usize % 128).copied().unwrap_or_default();
         Signal::new(received.0 ^ u32::from(difference))
     }
 }

@@ -1,15 +1,17 @@
 //! The one loop: wait, turn what happened into events, carry out what follows from them.
 
-use crate::command_line::{NO_DESCRIPTOR, Options};
+use crate::command_line::NO_DESCRIPTOR;
 use crate::failure::{self, NO_PID, Step};
 use crate::launch::{Launch, fail};
 use crate::signal::{Signal, SignalSet};
-use crate::sys::{self, Arguments, Outcome, PidFd, Ready, Received, SignalFd, Timeout, WaitStatus, Words};
+use crate::sys::{self, Action, Outcome, PidFd, Ready, Received, SignalFd, Timeout, WaitStatus, Words};
 use crate::target::{Process, Search};
 
 /// What a run is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Phase {
+    /// The target ended, and is launched again some time later.
+    Pausing,
     /// The launcher is alive, the target unknown.
     Launching,
     /// The launcher is gone, or there is none, or the target ended; the next target is unknown.
@@ -20,31 +22,25 @@ enum Phase {
     Hook,
 }
 
-/// What is known of the end of a foreign process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// It has not come.
-    None,
-    /// It has, and the status is still to be had: from the kernel once its parent has reaped it, or by reaping it
-    /// ourselves once its parent has ended too.
-    Unreaped,
-    /// It has, and there is nothing more to wait for.
-    Final,
-}
-
 /// Times are milliseconds.
-const SECOND: u32 = 1000;
+const SECOND: i32 = 1000;
 /// The longest delay between two looks into the pid file; the first is a millisecond, each later one twice the one
 /// before.
-const LOOK_DELAY_MOST: u32 = 128;
+const LOOK_DELAY_MOST: i32 = 128;
 /// How often a foreign process is looked after where there are no pidfds.
-const FOREIGN_DELAY: u32 = SECOND - 1;
+const FOREIGN_DELAY: i32 = SECOND - 1;
 /// How long a signal waits that the target's queue has no room for, and the news of an orphan's end for that of others: in a
 /// burst each costs one call then, and not three.
-const HOLD_DELAY: u32 = 64;
+const HOLD_DELAY: i32 = 64;
 /// How long a target that ended well, and was not told to, is given to leave a daemon behind: cron's launcher, whose pid
 /// is in the file first, or sshd, which goes into the background again on HUP.
-const SUCCESSOR_WAIT: u32 = SECOND;
+const SUCCESSOR_WAIT: i32 = SECOND;
+
+/// All of a foreign process's end has come.
+const END: u8 = 2;
+
+/// The pid of nobody: no process and no group can have this number.
+const NOBODY: i32 = i32::MIN;
 
 /// One run: a launcher or none, its target, its exit hook. The fields stand in the order in which the code is shortest.
 #[repr(C)]
@@ -54,32 +50,31 @@ pub struct Run {
     phase: Phase,
     /// The target was told to end.
     is_stopping: bool,
+    /// There was a target, of this launch or of an earlier one.
+    had_target: bool,
     /// A child ended, or may have ended unnoticed.
     children_changed: bool,
-    /// What is known of the end of the foreign process that is watched.
-    end: End,
+    /// How much of the end of the foreign process that is watched has come: nothing (0); the end, while the status is still to
+    /// be had, from the kernel once its parent has reaped it, or by reaping it ourselves once its parent has ended too (1); all
+    /// that there is to wait for (`END`).
+    ended: u8,
     /// A daemon may appear although we have no child.
     pub expects_foreign: bool,
-    /// The launcher's pid; 0 where there is none.
-    launcher: i32,
-    /// How long the current delay of the search is, how long the search took so far, and how long it may take.
-    delay: u32,
-    waited: u32,
-    limit: u32,
+    /// How long the current delay of the search is, and how long the search may go on; over when it is negative.
+    delay: i32,
+    left: i32,
     /// The signals that we get.
     signals: SignalFd,
     /// What was sent to the launcher and may have been meant for the target.
     owed: SignalSet,
     /// What is left of the current delay.
     timeout: Timeout,
-    /// The operands of the command line: in their place the hook's arguments are put.
-    pub operands: Arguments,
     /// What is started.
     pub launch: Launch,
-    /// What the user asked for.
-    pub options: Options,
     /// The search for the target.
     pub search: Search,
+    /// The default action of a signal.
+    pub default_action: Action,
     /// Options from the environment.
     pub words: Words,
 }
@@ -87,47 +82,35 @@ pub struct Run {
 impl Run {
     /// A run that has not begun, and nothing but zeros in memory.
     pub const NONE: Self = Self {
-        phase: Phase::Launching,
+        phase: Phase::Pausing,
         expects_foreign: false,
         children_changed: false,
-        end: End::None,
+        ended: 0,
         is_stopping: false,
+        had_target: false,
         signals: SignalFd::ZERO,
         process: Process::NONE,
-        launcher: 0,
-        limit: 0,
-        waited: 0,
+        left: 0,
         delay: 0,
         timeout: Timeout::ZERO,
         owed: SignalSet::NONE,
-        operands: Arguments::NONE,
         launch: Launch::NONE,
+        default_action: Action::DEFAULT,
         words: Words::NONE,
         search: Search::NONE,
-        options: Options::NONE,
     };
 
-    /// Starts the command if there is one, and goes on to the end.
+    /// From the first launch to the end.
     pub fn run(&mut self) -> ! {
-        let mut outcome = self.prepare();
-        if !outcome.is_failure() && self.launch.arguments.peek().is_some() {
-            self.phase = Phase::Launching;
-            outcome = self.start();
-            self.launcher = self.process.pid;
-            self.note(Step::Launched, self.launcher);
-        }
-        if outcome.is_failure() {
-            fail(Step::Start, self.launch.arguments.peek(), outcome);
-        }
-        if self.launch.is_init {
-            sys::change_to_root();
-            self.attend(Phase::Watching);
-        }
+        self.signals.forget();
         loop {
+            if self.phase == Phase::Pausing && self.left <= 0 {
+                self.launch();
+            }
             if self.has_process_ended() {
                 self.leave();
             }
-            if self.phase <= Phase::Seeking {
+            if self.phase > Phase::Pausing && self.phase <= Phase::Seeking {
                 self.look();
             }
             if !self.children_changed {
@@ -136,55 +119,78 @@ impl Run {
         }
     }
 
+    /// Starts the command if there is one, and notes how things stand before.
+    fn launch(&mut self) {
+        self.process = Process { pid: NOBODY, ..Process::NONE };
+        self.process.pidfd = PidFd::NONE;
+        self.search.ended = 0;
+        self.expects_foreign = sys::become_subreaper().is_failure() || self.launch.options.has::<b'a'>();
+        let mut outcome = self.seek(Phase::Seeking, self.milliseconds::<b'w'>());
+        if outcome.is_failure() {
+            fail(Step::Start, self.launch.arguments.peek(), outcome);
+        }
+        if self.launch.arguments.peek().is_none() {
+            self.expects_foreign = true;
+        } else {
+            if !self.launch.is_init {
+                self.search.note_before();
+                // As PID 1 we have outlived whoever a left-over file names, but for what a failed launch left.
+                if self.launch.options.has::<b'f'>() || self.launch.pid == 1 {
+                    self.search.remove_left_over();
+                }
+            }
+            self.phase = Phase::Launching;
+            outcome = self.start();
+            if outcome.is_failure() {
+                return self.conclude(outcome);
+            }
+            self.launch.launcher = self.process.pid;
+            self.note(Step::Launched, self.launch.launcher);
+        }
+        if self.launch.is_init {
+            // Where the command is launched again, its relative paths have to mean the same.
+            if !self.launch.options.has::<b'R'>() {
+                sys::change_to_root();
+            }
+            self.attend(Phase::Watching);
+        }
+    }
+
     /// Starts what is to be launched, which takes all descriptors that we were given with it; ours are opened anew. What is
-    /// not read yet stays pending.
+    /// not read yet stays pending; what was sent to an earlier launcher is done with.
     fn start(&mut self) -> Outcome {
+        self.owed = SignalSet::NONE;
         let outcome = self.launch.start(&mut self.process);
-        sys::close_all_but(self.options.number::<b'd'>());
-        self.signals.forget();
+        // Where that does not work there is still our own from before.
+        if !outcome.is_failure() && !sys::close_all_but(self.launch.options.number::<b'd'>()).is_failure() {
+            self.signals.forget();
+        }
         let _ = self.signals.set_mask(SignalSet::STOPPING.with(Signal::CHLD));
         // A child that nobody has reaped keeps its pid.
         self.process.pidfd = PidFd::open(self.process.pid);
         outcome
     }
 
-    /// Notes how things stand before the launch.
-    fn prepare(&mut self) -> Outcome {
-        self.expects_foreign = sys::become_subreaper().is_failure() || self.options.has::<b'a'>();
-        if self.launch.arguments.peek().is_none() {
-            self.expects_foreign = true;
-        } else if !self.launch.is_init {
-            self.search.note_before();
-            // As PID 1 we have outlived whoever a left-over file names.
-            if self.options.has::<b'f'>() || self.launch.pid == 1 {
-                self.search.remove_left_over();
-            }
-        }
-        self.signals.forget();
-        // Nobody, until there is somebody: of this number nobody can be.
-        self.process = Process { pid: i32::MIN, ..Process::NONE };
-        self.process.pidfd = PidFd::NONE;
-        self.seek(self.options.number::<b'w'>() * SECOND)
-    }
-
     /// Leaves the process that ended.
     fn leave(&mut self) {
         let code = self.launch.status.code();
         self.note(Step::Ended, code);
-        let mut limit = self.limit;
-        if self.phase != Phase::Hook {
-            self.launch.exit_code = self.options.report(code);
-        }
-        if self.phase == Phase::Watching {
-            self.search.ended = self.process.pid;
-            if self.launch.is_init {
-                return self.end(Outcome::OK);
-            }
-            limit = if code | i32::from(self.is_stopping) == 0 { SUCCESSOR_WAIT } else { 0 };
-        } else if self.phase == Phase::Hook || code != 0 {
+        if self.phase == Phase::Hook {
             sys::exit(self.launch.exit_code);
         }
-        let _ = self.seek(limit);
+        self.launch.exit_code = self.launch.options.report(code);
+        let mut limit = self.milliseconds::<b'w'>();
+        if self.phase == Phase::Watching {
+            self.had_target = true;
+            self.search.ended = self.process.pid;
+            if self.launch.is_init {
+                return self.conclude(Outcome::OK);
+            }
+            limit = if code | i32::from(self.is_stopping) == 0 { SUCCESSOR_WAIT } else { 0 };
+        } else if code != 0 {
+            return self.conclude(Outcome::OK);
+        }
+        let _ = self.seek(Phase::Seeking, limit);
     }
 
     /// Reaps, and tells whether the process that signals go to ended, and how.
@@ -199,8 +205,10 @@ impl Run {
         }
         if children_changed {
             loop {
-                let ended = sys::wait(which, &mut self.launch.status).number();
+                let mut status = WaitStatus(0);
+                let ended = sys::wait(which, &mut status).number();
                 if ended == pid {
+                    self.launch.status = status;
                     return true;
                 }
                 if ended <= 0 {
@@ -208,37 +216,38 @@ impl Run {
                 }
             }
         }
-        if self.end == End::None {
+        if self.ended == 0 {
             return false;
         }
-        let status = self.process.pidfd.exit_status();
-        self.launch.status = status.unwrap_or(WaitStatus(0));
-        status.is_some() || self.end == End::Final
+        self.process.pidfd.exit_status(&mut self.launch.status) || self.ended == END
     }
 
-    /// Waits for the target alone: signals stay pending until there is somebody to have them.
-    fn seek(&mut self, limit: u32) -> Outcome {
-        self.phase = Phase::Seeking;
-        self.limit = limit;
-        self.waited = 0;
+    /// The time that was given with an option.
+    fn milliseconds<const LETTER: u8>(&self) -> i32 {
+        self.launch.options.number::<LETTER>().cast_signed() * SECOND
+    }
+
+    /// Waits so many milliseconds, for the target or the next launch alone: signals stay pending until there is somebody to
+    /// have them, but for those that end a pause.
+    fn seek(&mut self, phase: Phase, limit: i32) -> Outcome {
+        self.phase = phase;
+        self.left = limit;
         self.delay = 1;
         self.timeout.set(1);
-        self.signals.set_mask(SignalSet::NONE.with(Signal::CHLD))
+        let mask = if phase == Phase::Pausing { SignalSet::STOPPING } else { SignalSet::NONE };
+        self.signals.set_mask(mask.with(Signal::CHLD))
     }
 
     /// Looks for the target once, and ends the search where there is no hope or no time left.
     fn look(&mut self) {
-        let outcome = self.search.look(&self.options);
-        let is_launching = self.phase == Phase::Launching;
-        // Without a launcher to fall back on there is always a second look: for a number that ends with the file.
-        let is_over = self.waited + u32::from(is_launching) > self.limit;
+        let outcome = self.search.look(&self.launch.options);
         if !outcome.is_failure() {
             self.process.pidfd.close();
             self.process = self.search.found;
             return self.attend(Phase::Watching);
         }
-        if is_launching {
-            if is_over {
+        if self.phase == Phase::Launching {
+            if self.left <= 0 {
                 self.attend(Phase::Watching);
             }
             return;
@@ -247,20 +256,38 @@ impl Run {
         // process to end, and then writes the new one's.
         let is_awaited = if self.has_ended() { outcome == NO_PID } else { self.expects_foreign };
         let is_hopeless = !is_awaited && sys::find_any_child() == Outcome::ECHILD;
-        if is_over || is_hopeless {
-            self.end(outcome);
+        // Without a launcher to fall back on there is always a second look: for a number that ends with the file.
+        if self.left < 0 || is_hopeless {
+            self.conclude(if self.has_ended() { Outcome::OK } else { outcome });
         }
     }
 
-    /// Ends without a target, or after the last one with the exit hook, if there is one.
-    fn end(&mut self, outcome: Outcome) {
-        if !self.has_ended() {
-            fail(Step::Follow, self.search.file, outcome);
+    /// Goes on when there is no target any more, or when it failed to get one: to the next launch, to the exit hook, or to the
+    /// end.
+    fn conclude(&mut self, outcome: Outcome) {
+        if outcome.is_failure() {
+            let (step, subject) = if self.phase == Phase::Launching {
+                (Step::Start, self.launch.arguments.peek())
+            } else {
+                (Step::Follow, self.search.file)
+            };
+            failure::report(step, subject, outcome);
+            self.launch.exit_code = failure::PROXY_FAILED;
         }
-        if let Some(hook) = self.options.get::<b'E'>() {
-            self.launch.pid_file = self.search.file;
-            self.launch.arguments = self.operands;
-            self.operands.replace_all(hook);
+        if self.launch.options.has::<b'R'>() && !self.is_stopping {
+            self.process.pid = NOBODY;
+            self.process.pidfd.close();
+            // Never at once: what ended early is not reaped yet.
+            let _ = self.seek(Phase::Pausing, self.milliseconds::<b'R'>() + 1);
+            self.children_changed = true;
+            self.ended = 0;
+            return;
+        }
+        if self.had_target
+            && let Some(hook) = self.launch.options.get::<b'E'>()
+        {
+            self.launch.is_hook = true;
+            self.launch.arguments.replace(hook);
             let outcome = self.start();
             if !outcome.is_failure() {
                 // The clock that ran for the target does not run for the hook.
@@ -273,7 +300,7 @@ impl Run {
         sys::exit(self.launch.exit_code);
     }
 
-    /// Whether there was a target.
+    /// Whether there was a target of this launch.
     fn has_ended(&self) -> bool {
         self.search.ended != 0
     }
@@ -283,11 +310,12 @@ impl Run {
         self.note(Step::Following, self.process.pid);
         self.phase = phase;
         self.children_changed = true;
-        self.end = End::None;
+        self.ended = 0;
         let owed = core::mem::replace(&mut self.owed, SignalSet::NONE);
-        if self.process.pid != self.launcher {
+        if self.process.pid != self.launch.launcher {
+            // Blocked as they are, they come as if they were sent again.
             for signal in owed {
-                let _ = self.deliver(&mut Received::of(signal));
+                let _ = sys::raise(self.launch.pid, signal.number());
             }
         }
         let _ = self.signals.set_mask(SignalSet::RECEIVED);
@@ -297,34 +325,36 @@ impl Run {
     fn wait(&mut self) {
         // A child that could not execute its command may not have ended yet.
         if self.phase == Phase::Watching
-            && self.options.number::<b'd'>() != NO_DESCRIPTOR
+            && self.launch.options.number::<b'd'>() != NO_DESCRIPTOR
             && (!self.launch.is_init || sys::has_executed(self.process.pid))
         {
-            self.options.tell_ready();
+            self.launch.options.tell_ready();
         }
         let is_searching = self.phase <= Phase::Seeking;
         let is_foreign = !is_searching && self.process.is_foreign();
         if is_searching || is_foreign {
             let pidfd = if is_foreign { self.process.pidfd } else { PidFd::NONE };
-            let is_alive = self.end == End::None;
+            let is_alive = self.ended == 0;
             let timeout = if pidfd.is_open() && is_alive { None } else { Some(&mut self.timeout) };
             match sys::poll(self.signals, pidfd, is_alive, timeout) {
                 // Signals that come without an end do not prolong a wait.
                 Ready::Signals if !self.timeout.is_over() => {}
                 Ready::Process => {
-                    self.end = if is_alive { End::Unreaped } else { End::Final };
+                    self.ended += 1;
                     self.timeout.set(FOREIGN_DELAY);
                     self.children_changed = true;
                     return;
                 }
                 Ready::Signals | Ready::Timeout => {
-                    self.waited += self.delay;
+                    self.left -= self.delay;
                     self.delay = LOOK_DELAY_MOST.min(self.delay * 2);
                     if is_foreign {
                         self.delay = FOREIGN_DELAY;
-                        if !is_alive || sys::find_process(self.process.pid) == Outcome::ESRCH {
-                            self.end = End::Final;
+                        if !is_alive || sys::raise(self.process.pid, 0) == Outcome::ESRCH {
+                            self.ended = END;
                         }
+                        // By now it may have been adopted: then SIGCHLD tells of its end.
+                        self.process.child = sys::find_child(self.process.pid);
                     }
                     self.timeout.set(self.delay);
                     return;
@@ -355,7 +385,8 @@ impl Run {
             if sys::poll(self.signals, process, true, Some(&mut self.timeout)) == Ready::Signals {
                 self.receive();
             }
-            let _ = self.signals.set_mask(mask);
+            // Meanwhile the hook may have begun, which gets more.
+            let _ = self.signals.set_mask(mask.union(self.signals.mask()));
         }
     }
 
@@ -369,11 +400,12 @@ impl Run {
             return if is_orphan && is_new { Outcome::EAGAIN } else { Outcome::OK };
         }
         let is_noise = received.is_from_kernel() && SignalSet::TERMINAL_NOISE.contains(signal);
-        // What we raise ourselves is SIGPIPE, by writing to a standard error that nobody reads.
-        if is_noise || received.sender() == self.launch.pid {
+        // What comes back to us is SIGPIPE, by writing to a standard error that nobody reads, and what we send to a group that
+        // is our own too.
+        if is_noise || received.is_from_user() && received.sender() == self.launch.pid {
             return Outcome::OK;
         }
-        if received.is_from_kernel() && signal == Signal::ALRM && self.options.number::<b'k'>() != 0 {
+        if received.is_from_kernel() && signal == Signal::ALRM && self.launch.options.number::<b'k'>() != 0 {
             // The clock that `deliver` starts. It may have gone off when the target had just ended.
             if !self.is_stopping {
                 return Outcome::OK;
@@ -384,8 +416,8 @@ impl Run {
             self.owed = self.owed.with(signal);
         }
         let outcome = self.deliver(received);
-        if self.is_stopping && self.process.pid == i32::MIN {
-            sys::exit(0);
+        if self.is_stopping && self.process.pid == NOBODY {
+            self.conclude(Outcome::OK);
         }
         outcome
     }
@@ -393,21 +425,26 @@ impl Run {
     /// Sends to the process what is to be sent for a signal.
     fn deliver(&mut self, received: &mut Received) -> Outcome {
         let signal = received.signal();
-        let Some(sent) = self.options.rewrites.apply(signal) else { return Outcome::OK };
+        let Some(mut sent) = self.launch.options.rewrites.apply(signal) else { return Outcome::OK };
         self.note(Step::Signal, sent.number().cast_signed());
-        if SignalSet::STOPPING.contains(sent) && !self.is_stopping {
+        // In a pause only these arrive, whatever else they are to the target.
+        if (SignalSet::STOPPING.contains(sent) || self.phase == Phase::Pausing) && !self.is_stopping {
             self.is_stopping = true;
-            if self.options.number::<b'k'>() != 0 {
-                sys::alarm(self.options.number::<b'k'>());
+            if self.launch.options.number::<b'k'>() != 0 {
+                sys::alarm(self.launch.options.number::<b'k'>());
             }
         }
-        let group = self.options.has::<b'g'>();
-        let outcome = self.process.signal(sent.number(), received.payload(sent), group);
+        let group = self.launch.options.has::<b'g'>();
+        let mut outcome;
+        loop {
+            outcome = self.process.signal(sent.number(), received.payload(sent), group);
+            if sent != Signal::TERM || !self.launch.options.has::<b'H'>() {
+                break;
+            }
+            sent = Signal::HUP;
+        }
         // It may have to be sent again.
         received.set_signal(signal);
-        if sent == Signal::TERM && self.options.has::<b'H'>() {
-            let _ = self.process.signal(Signal::HUP.number(), None, group);
-        }
         if outcome == Outcome::EPERM {
             failure::report(Step::Signal, self.search.file, outcome);
         }
@@ -415,7 +452,7 @@ impl Run {
     }
 
     fn note(&self, step: Step, number: i32) {
-        if self.options.has::<b'v'>() {
+        if self.launch.options.has::<b'v'>() {
             failure::note(step, number);
         }
     }

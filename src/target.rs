@@ -35,6 +35,7 @@ impl Process {
     ///
     /// It goes through the pidfd. Where that is not there or not allowed, it goes by number, which is as good for our own
     /// child.
+    #[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
     pub fn signal(&self, signal: u32, payload: Option<&SignalInfo>, group: bool) -> Outcome {
         let (mut number, mut flags) = if group { (-self.pid, PidFd::PROCESS_GROUP) } else { (self.pid, 0) };
         loop {
@@ -67,6 +68,7 @@ impl State {
 
     /// Reads a pid file: a regular file, no symbolic link. It worked where there is a pid to believe.
     fn read(&mut self, file: Option<Text<'_>>) -> Outcome {
+        self.contents.is_plain = false;
         let file = sys::open(file, O_NOFOLLOW);
         let stamped = file.stamp(&mut self.stamp);
         let mut outcome = file.outcome().and(stamped);
@@ -141,7 +143,7 @@ impl Search {
             }
         }
         if self.found.is_foreign() {
-            outcome = sys::find_process(self.found.pid);
+            outcome = sys::raise(self.found.pid, 0);
             if outcome.is_failure() {
                 return outcome;
             }

@@ -24,14 +24,24 @@ pub fn sigprocmask(mask: &mut SignalSet) {
     }
 }
 
-/// Gives SIGCHLD back its default disposition (`rt_sigaction(2)`): where a parent ignored it, which execve(2) hands on,
-/// the kernel would reap our children itself and their statuses would be lost.
-pub fn reset_sigchld() {
-    // SAFETY: all bytes zero is the action SIG_DFL without flags.
-    let action: kernel::kernel_sigaction = unsafe { zeroed() };
-    // SAFETY: the kernel reads one action. No handler is set, so nothing is ever called.
-    unsafe {
-        raw_syscall!(Sysno::rt_sigaction, kernel::SIGCHLD, &raw const action, 0, SIGNAL_SET_SIZE);
+/// What the kernel does with a signal (`struct sigaction`).
+#[derive(Debug)]
+pub struct Action(kernel::kernel_sigaction);
+
+impl Action {
+    /// `SIG_DFL` without flags, and nothing but zeros in memory.
+    pub const DEFAULT: Self = Self(
+        // SAFETY: all bytes zero is that action.
+        unsafe { zeroed() },
+    );
+
+    /// Has it done with SIGCHLD (`rt_sigaction(2)`). It has to be the default one: where a parent ignored the signal, which
+    /// execve(2) hands on, the kernel would reap our children itself and their statuses would be lost.
+    pub fn set_for_sigchld(&self) {
+        // SAFETY: the kernel reads one action. No handler is set, so nothing is ever called.
+        unsafe {
+            raw_syscall!(Sysno::rt_sigaction, kernel::SIGCHLD, &raw const self.0, 0, SIGNAL_SET_SIZE);
+        }
     }
 }
 
@@ -71,15 +81,6 @@ impl Received {
     /// No signal yet.
     pub const NONE: Self = Self { nothing: () };
 
-    /// A signal that nobody sent.
-    #[must_use]
-    pub const fn of(signal: Signal) -> Self {
-        let mut received = Self { nothing: () };
-        received.record.number = signal.number();
-        received.record.code = 0;
-        received
-    }
-
     /// Which signal.
     #[must_use]
     pub const fn signal(&self) -> Signal {
@@ -107,6 +108,12 @@ impl Received {
     #[must_use]
     pub fn is_from_kernel(&self) -> bool {
         self.code() == kernel::SI_KERNEL.cast_signed()
+    }
+
+    /// Whether it was sent by `kill(2)`, or to a process group.
+    #[must_use]
+    pub fn is_from_user(&self) -> bool {
+        self.code() == kernel::SI_USER.cast_signed()
     }
 
     /// Makes it another signal, or the same, with the same sender and value.
@@ -190,7 +197,10 @@ impl SignalFd {
         let outcome = Outcome::new(unsafe {
             raw_syscall!(Sysno::signalfd4, self.fd.raw(), &raw const self.mask, SIGNAL_SET_SIZE, flags)
         });
-        self.fd = Fd::new(outcome);
+        // What fails once may work the next time.
+        if !outcome.is_failure() {
+            self.fd = Fd::new(outcome);
+        }
         outcome
     }
 
@@ -214,7 +224,7 @@ impl Timeout {
 
     /// So many milliseconds, less than a second.
     #[must_use]
-    pub const fn from_milliseconds(milliseconds: u32) -> Self {
+    pub const fn from_milliseconds(milliseconds: i32) -> Self {
         let mut timeout = Self::ZERO;
         timeout.set(milliseconds);
         timeout
@@ -227,8 +237,8 @@ impl Timeout {
     }
 
     /// Sets it anew, to so many milliseconds, less than a second.
-    pub const fn set(&mut self, milliseconds: u32) {
-        self.0.tv_nsec = (milliseconds * 1_000_000) as kernel::__kernel_time64_t;
+    pub const fn set(&mut self, milliseconds: i32) {
+        self.0.tv_nsec = (milliseconds.cast_unsigned() * 1_000_000) as kernel::__kernel_time64_t;
     }
 }
 

@@ -151,17 +151,18 @@ impl Stamp {
     }
 }
 
-/// Closes all descriptors but the standard ones and one other (`close_range(2)`, Linux 5.9): with `STANDARD_ERROR`, no other.
-pub fn close_all_but(other: u32) {
+/// Closes all descriptors but the standard ones and one other: with `STANDARD_ERROR`, no other. Before Linux 5.9 it is a
+/// failure, and all stay open.
+pub fn close_all_but(other: u32) -> Outcome {
     const FIRST: u32 = STANDARD_ERROR.cast_unsigned() + 1;
-    close_range(FIRST, other.wrapping_sub(1));
-    close_range(other + 1, u32::MAX);
+    let _ = close_range(FIRST, other.wrapping_sub(1));
+    close_range(other + 1, u32::MAX)
 }
 
 /// `close_range(2)`: EINVAL where the last one is below the first.
-fn close_range(first: u32, last: u32) {
+fn close_range(first: u32, last: u32) -> Outcome {
     // SAFETY: takes numbers only.
-    unsafe { raw_syscall!(Sysno::close_range, first, last, 0) };
+    Outcome::new(unsafe { raw_syscall!(Sysno::close_range, first, last, 0) })
 }
 
 /// Has a descriptor closed by an exec (`FD_CLOEXEC` of fcntl(2)): EBADF where it is none.

@@ -26,17 +26,15 @@ mod terminal;
 mod text;
 
 pub use credentials::{Groups, Ids, UNCHANGED, getegid, geteuid, getuid, setgroups, setresuid};
-pub use event::{
-    Ready, Received, SignalFd, SignalInfo, Timeout, is_writable, payload, poll, reset_sigchld, sigprocmask,
-};
+pub use event::{Action, Ready, Received, SignalFd, SignalInfo, Timeout, is_writable, payload, poll, sigprocmask};
 pub use file::{
     Fd, ReadBuffer, Stamp, append_output_to, change_to_root, close, close_all_but, close_on_exec, is_terminal, open,
     unlink, write,
 };
 pub use outcome::Outcome;
 pub use process::{
-    PendingLimit, PidFd, WaitStatus, alarm, become_subreaper, clone, exit, find_any_child, find_child, find_process,
-    getpid, has_executed, kill, queue, set_parent_death_signal, wait,
+    PendingLimit, PidFd, WaitStatus, alarm, become_subreaper, clone, exit, find_any_child, find_child, getpid,
+    has_executed, kill, queue, raise, set_parent_death_signal, wait,
 };
 pub use start::{Arguments, Environment, Start, Variable, Words};
 pub use table::Table;

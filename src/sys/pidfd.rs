@@ -42,7 +42,7 @@ pub use crate::signal::Signal;
 extern crate std;
 
 /// How long an end that nobody reaps is left alone before it is looked at again: we may have become the parent.
-const LOOK_AGAIN_MILLISECONDS: u32 = 999;
+const LOOK_AGAIN_MILLISECONDS: i32 = 999;
 
 /// Why something could not be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -359,7 +359,9 @@ impl PidFd {
         let mut status = WaitStatus(0);
         match self.0.wait(&mut status) {
             // How it ended is there before it counts as reaped: what is not there now will never be.
-            Outcome::ECHILD if self.is_reaped() => Ok(Some(self.0.exit_status().map_or(Ending::Unknown, Ending::of))),
+            Outcome::ECHILD if self.is_reaped() => {
+                Ok(Some(if self.0.exit_status(&mut status) { Ending::of(status) } else { Ending::Unknown }))
+            }
             Outcome::OK | Outcome::ECHILD => Ok(None),
             Outcome::EINVAL | Outcome::EPERM => Err(Error::NotSupported),
             outcome if outcome.is_failure() => Err(Error::of(outcome)),

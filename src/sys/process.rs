@@ -133,11 +133,11 @@ fn waitid(which: u32, pid: i32) -> Outcome {
     Outcome::new(unsafe { raw_syscall!(Sysno::waitid, which, pid.cast_unsigned(), 0, options, 0) })
 }
 
-/// Asks whether `pid` is a process that we may signal, by `tgkill(2)` with signal 0: unlike `kill(2)` it does not take
-/// the id of a thread for one. ESRCH where it is not, EPERM where we may not.
-pub fn find_process(pid: i32) -> Outcome {
+/// `tgkill(2)`: a signal for the first thread of a process; with 0 for none it tells whether `pid` is a process that we may
+/// signal. Unlike `kill(2)` it does not take the id of a thread for one. ESRCH where it is not, EPERM where we may not.
+pub fn raise(pid: i32, signal: u32) -> Outcome {
     // SAFETY: takes numbers only.
-    Outcome::new(unsafe { raw_syscall!(Sysno::tgkill, pid.cast_unsigned(), pid.cast_unsigned(), 0) })
+    Outcome::new(unsafe { raw_syscall!(Sysno::tgkill, pid.cast_unsigned(), pid.cast_unsigned(), signal) })
 }
 
 /// Whether a child of ours has executed a program: setpgid(2) refuses to move one then (EACCES). It is not moved in any
@@ -245,9 +245,9 @@ impl PidFd {
         Outcome::new(fields._pid as usize)
     }
 
-    /// How a process ended that is not our child (`PIDFD_GET_INFO`, Linux 6.15): `None` as long as its parent has not
-    /// reaped it, and where the kernel does not tell.
-    pub fn exit_status(self) -> Option<WaitStatus> {
+    /// How a process ended that is not our child (`PIDFD_GET_INFO`, Linux 6.15): false, and a status of 0, as long as its parent
+    /// has not reaped it, and where the kernel does not tell.
+    pub fn exit_status(self, status: &mut WaitStatus) -> bool {
         const INFO_EXIT: u64 = 1 << 3;
         /// `struct pidfd_info` in its first size.
         #[repr(C)]
@@ -260,6 +260,7 @@ impl PidFd {
         // SAFETY: the kernel writes one such struct. Of what it reads it looks at the mask alone.
         let outcome =
             Outcome::new(unsafe { raw_syscall!(Sysno::ioctl, self.0.raw(), native::PIDFD_GET_INFO, &raw mut info) });
-        (!outcome.is_failure() && info.mask & INFO_EXIT != 0).then_some(WaitStatus(info.exit_code))
+        status.0 = info.exit_code;
+        !outcome.is_failure() && info.mask & INFO_EXIT != 0
     }
 }

@@ -55,15 +55,14 @@ impl Arguments {
         Variable { place: self.0, entry: self.peek() }
     }
 
-    /// Makes one string all that is left, in the place of the next argument. Where there is none left, that takes the
-    /// environment's first place too.
-    pub fn replace_all(self, argument: Text<'static>) {
-        // SAFETY: the array is the process's own to write, up to and including its null.
-        unsafe { *self.0 = Some(argument) };
-        // SAFETY: behind the null of the arguments there is the environment, which has a null at least.
-        let next = unsafe { self.0.add(1) };
+    /// Makes one string all that is left, in the place of the argument that was taken last, or of argc.
+    pub fn replace(&mut self, argument: Text<'static>) {
+        // SAFETY: at the cursor there is an entry, or the null behind the last one.
+        unsafe { *self.0 = None };
+        // SAFETY: before the first entry there is argc, before the others an entry: words that are ours to write.
+        self.0 = unsafe { self.0.sub(1) };
         // SAFETY: as said.
-        unsafe { *next = None };
+        unsafe { *self.0 = Some(argument) };
     }
 
     /// `execve(2)` of the file `path`: returns only where it failed.
@@ -235,6 +234,11 @@ impl Start {
     ///
     /// `stack` is the stack pointer as the kernel set it for this program, and nobody else uses what it points to.
     #[must_use]
+    #[cfg_attr(
+        target_arch = "powerpc64",
+        inline(always),
+        expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+    )]
     pub unsafe fn new(stack: *mut usize) -> Self {
         // SAFETY: the first word is argc.
         let argument_count = unsafe { *stack };

@@ -87,7 +87,7 @@ impl Table {
                 break;
             }
             // SAFETY: so much was read.
-            self.end = unsafe { self.end.add(outcome.number() as usize) };
+            self.end = unsafe { self.end.add(outcome.number().cast_unsigned() as usize) };
         }
         file.close();
         // SAFETY: one byte more is there.
