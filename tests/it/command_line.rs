@@ -16,10 +16,11 @@ use crate::harness::needs;
 use crate::harness::{Finished, Input, Output, Proxy, Scope};
 
 /// All options, with the names of their arguments.
-const OPTIONS: [(&str, Option<&str>); 22] = [
+const OPTIONS: [(&str, Option<&str>); 23] = [
     ("-E", Some("PATH")),
     ("-G", Some("GROUP")),
     ("-H", None),
+    ("-R", Some("SECONDS")),
     ("-U", Some("USER[:GROUP]")),
     ("-a", None),
     ("-d", Some("FD")),
@@ -122,6 +123,8 @@ fn every_option_is_taken() {
         let words = match argument {
             // What follows would be the command.
             None if letter == 'x' => return None,
+            // The command would be launched again and again.
+            Some(_) if letter == 'R' => return None,
             None => vec![format!("-{letter}")],
             Some("PATH") => vec![format!("-{letter}"), "hook".to_owned()],
             // To oneself: only root can.
@@ -271,8 +274,8 @@ fn bad_numbers_are_refused() {
         "340282366920938463463374607431768211456",
         "99999999999999999999999999999999999999999999999999999999999999999999",
     ];
-    // In milliseconds these are 2^32 + 704, 2^64 + 384.
-    let too_long = ["4294968", "18446744073709552"];
+    // The first is the first that is too long; in milliseconds the others are 2^32 + 704, 2^64 + 384.
+    let too_long = ["2000001", "4294968", "18446744073709552"];
     // 2^8, 2^8 + 1, 2^16, 2^31, 2^32 - 1.
     let no_status = ["256", "257", "300", "999", "1000", "65536", "2147483648", "4294967295"];
     let refused = |option: &str, number: &str| {
@@ -283,9 +286,38 @@ fn bad_numbers_are_refused() {
     let mut results: Vec<Result<(), String>> = Vec::new();
     results.extend(bad.iter().chain(&too_long).map(|number| refused("-w", number)));
     results.extend(bad.iter().chain(&too_long).map(|number| refused("-k", number)));
+    results.extend(bad.iter().chain(&too_long).map(|number| refused("-R", number)));
     results.extend(bad.iter().map(|number| refused("-d", number)));
     results.extend(bad.iter().chain(&no_status).map(|number| refused("-e", number)));
     assert_no_faults(results);
+}
+
+/// There has to be something to launch again: no daemon that runs already, no pause.
+#[test]
+fn a_restart_without_a_command_is_refused() {
+    let place = Place::new();
+    let refused = |proxy: Proxy<'_>, words: &[&str]| {
+        let finished = proxy.run();
+        let outcome = place.check_nothing_happened(&finished, "-R");
+        let is_exact = finished.stderr == "pidproxy: cannot use -R: missing\n";
+        outcome.and(is_exact.then_some(()).ok_or(finished.stderr)).map_err(|fault| format!("{words:?}: {fault}"))
+    };
+    let lines: [&[&str]; 9] = [
+        &["-R", "1", "pid"],
+        &["-R1", "pid"],
+        &["-fR0", "pid"],
+        &["-aR0", "--", "pid"],
+        &["-R", "0", "-"],
+        &["-R1", "--", "-"],
+        &["-vR2000000", "-"],
+        &["-R0", "-E", "touch", "-"],
+        &["-R0", "-l", "started", "pid"],
+    ];
+    assert_no_faults(lines.map(|words| refused(place.proxy(words), words)));
+    let with_words = |operand: &str| place.proxy([operand]).env("PIDPROXY_OPTIONS", "-f -R 1");
+    assert_no_faults(["pid", "-"].map(|operand| refused(with_words(operand), &[operand])));
+    let as_init = |words: &[&str]| place.proxy(words).argument_zero("/sbin/docker-init");
+    assert_no_faults([&["-R1"][..], &["-R", "1", "--"]].map(|words| refused(as_init(words), words)));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! `DAEMON_RUNS` is the number of lives in a row (1).
 
 mod ask;
+mod soak;
 mod upgrades;
 
 use std::fs::{self, Permissions};

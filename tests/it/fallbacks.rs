@@ -452,6 +452,21 @@ fn what_cannot_be_done_without_ends_the_run() {
     }
 }
 
+/// Also where it could be had later, and where the command would be launched again.
+#[test]
+fn without_a_signalfd_there_is_no_launch() {
+    if let Err(reason) = needs::strace() {
+        return skip(&reason);
+    }
+    for options in [&[][..], &["-R0"]] {
+        let scope = Scope::new();
+        let prefix = strace(&scope, "signalfd4:error=ENOMEM:when=1");
+        let line = launch(Proxy::new(&scope).options(options).prefix(prefix), &scope).run().expect_failure("");
+        assert_eq!(line, format!("pidproxy: cannot start {}: ENOMEM", scope.specimen().display()), "{options:?}");
+        assert_eq!(scope.reports().all(), [], "{options:?}");
+    }
+}
+
 /// A failure that passes, of each call that may have one, at each of its occurrences in a run.
 #[test]
 fn a_passing_failure_is_got_over() {

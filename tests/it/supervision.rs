@@ -1,8 +1,9 @@
-//! What makes a supervisor of the proxy: grace periods, a log, readiness.
+//! What makes a supervisor of the proxy: grace periods, a log, readiness, restarts.
 
 mod grace;
 mod log;
 mod ready;
+mod restart;
 
 use crate::harness::{Proxy, Scope};
 

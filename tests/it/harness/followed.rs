@@ -117,9 +117,10 @@ pub(crate) fn settle(pid: i32) {
     super::eventually(DEADLINE, is_settled).unwrap_or_else(|| panic!("{pid} does not come to rest"));
 }
 
-/// Waits until a process has not woken up for longer than the proxy holds back the end of an orphan, 64 ms.
+/// Waits until a process has not woken up for longer than the proxy holds back the end of an orphan, 64 ms, or leaves a
+/// daemon without a pidfd alone that was found before it was adopted, 999 ms.
 pub(crate) fn rest(pid: i32) {
-    const LONGER: Duration = Duration::from_millis(500);
+    const LONGER: Duration = Duration::from_millis(1200);
     let mut last = (String::new(), Instant::now());
     let has_rested = || {
         let switches = proc::status_field(pid, "voluntary_ctxt_switches").expect("a living process");

@@ -154,9 +154,13 @@ fn a_pid_of_the_same_length_within_a_tick_is_believed() {
     let before = ["sh".to_owned(), "-c".to_owned(), at_that_time("2147483647")];
     Proxy::absent(&scope).command(before).run().expect_code(0);
     let launcher = format!("{} program --exit-on=TERM:7 & {}", scope.specimen().display(), at_that_time("$!"));
-    let proxy = Proxy::new(&scope).options(["-w", LONG]).pid_file(&pid_file);
-    let running = proxy.command(["sh", "-c", &launcher]).spawn();
-    scope.reports().expect("program", "ready");
+    let proxy = Proxy::new(&scope).options(["-v", "-w", LONG]).pid_file(&pid_file);
+    let mut running = proxy.command(["sh", "-c", &launcher]).spawn();
+    let program = scope.reports().expect("program", "ready").pid();
+    running.expect_line(|line| line.starts_with("pidproxy: following "));
+    // Before, the launcher might take the status.
+    let is_ours = || (proc::children(running.pid()) == [program]).then_some(());
+    assert!(eventually(DEADLINE, is_ours).is_some(), "{}", scope.evidence());
     running.signal(libc::SIGTERM);
     running.wait().expect_code(7);
 }

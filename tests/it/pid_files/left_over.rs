@@ -8,7 +8,7 @@ use nix::unistd::mkfifo;
 
 use super::{NAMESPACE, Stage, Stranger, USER, line, remove_unless_regular, send_burst};
 use crate::harness::needs::{self, skip};
-use crate::harness::{Looks, Scope};
+use crate::harness::{DEADLINE, Looks, Scope, eventually};
 
 /// What is in the file, and whether it may go: it must be nothing but a number, or nothing at all.
 const LEFT_OVER: [(&str, bool); 15] = [
@@ -81,6 +81,20 @@ fn with_f_only_a_regular_file_is_removed() {
     expect_there();
     mkfifo(&stage.pid_file, Mode::from_bits_truncate(0o600)).expect("a new FIFO");
     expect_there();
+}
+
+/// That the first launch found a plain file makes nothing else one at the next.
+#[test]
+fn with_f_each_launch_removes_a_regular_file_only() {
+    let scope = Scope::new();
+    let stage = Stage::new(&scope);
+    stage.write("2147483647\n");
+    let script = r#"if test -L "$0"; then echo there; else ln -s nowhere "$0" && echo gone; fi; exit 1"#;
+    let proxy = stage.attach().options(["-fR0"]).command(["sh", "-c", script]).command([&stage.pid_file]);
+    let running = proxy.spawn();
+    let told = eventually(DEADLINE, || Some(running.stdout()).filter(|text| text.lines().count() >= 4));
+    let told = told.unwrap_or_else(|| panic!("no four launches\n{}", scope.evidence()));
+    assert_eq!(told.lines().take(4).collect::<Vec<_>>(), ["gone", "there", "there", "there"]);
 }
 
 /// The file that could not be removed is still one from before the launch.

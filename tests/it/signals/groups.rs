@@ -1,8 +1,9 @@
 //! `-g`: the target's whole process group.
 
 use super::number_of;
+use crate::harness::followed::settle;
 use crate::harness::signals::{self, payload, real_time};
-use crate::harness::{Followed, Proxy, Refusal, Scope, needs, needs::skip, proc};
+use crate::harness::{DEADLINE, Followed, Proxy, Refusal, Scope, eventually, needs, needs::skip, proc};
 
 /// Who has got which signals so far, once each of these has answered: a process is known to have read what came to it
 /// when the last real-time signal is reported, which a child is sent directly.
@@ -99,6 +100,38 @@ fn a_target_in_our_own_group_is_signalled_alone() {
         assert_eq!(received(&run, &scope, &names(children)), daemon_alone(number), "once");
     }
     run.exit(4).expect_code(4);
+}
+
+/// Also where we attach to the leader of our own group: what we send comes to us as well, and goes no further.
+#[test]
+fn a_signal_to_our_own_group_goes_out_once() {
+    let scope = Scope::new();
+    let control = scope.control("control");
+    let script = r#"echo $$ >"$0"; specimen=$1 control=$2; shift 2
+        "$@" &
+        exec "$specimen" program --name=leader --count "$control""#;
+    let numbers = [libc::SIGUSR1, real_time(1)];
+    let running = Proxy::new(&scope)
+        .blocked(&numbers)
+        .prefix(["setsid", "sh", "-c", script])
+        .prefix([scope.path("pid"), scope.specimen(), control.option().into()])
+        .options(["-g"])
+        .pid_file(scope.path("pid"))
+        .spawn();
+    let leader = scope.reports().expect("leader", "ready");
+    assert_eq!(leader.number("pgid"), leader.number("pid"));
+    for number in numbers {
+        running.signal(number);
+        settle(running.pid());
+    }
+    control.send("totals");
+    let totals = scope.reports().expect("leader", "totals");
+    let counts = ["all", "10", "35"].map(|key| totals.number(key));
+    assert_eq!(counts, [2, 1, 1], "{totals}");
+    control.send("exit 4");
+    running.wait().expect_code(4);
+    let is_over = eventually(DEADLINE, || scope.left_over().is_empty().then_some(()));
+    assert!(is_over.is_some(), "{}", scope.evidence());
 }
 
 #[test]
