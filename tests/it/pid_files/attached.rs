@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Stage, Stranger, USER, expect_burst, expect_stranger_followed, foreign_code, line, send_burst};
 use crate::harness::needs::{self, skip};
-use crate::harness::{Looks, Proxy, Scope};
+use crate::harness::{Looks, Proxy, Running, Scope};
 
 #[test]
 fn a_running_daemon_is_attached_to() {
@@ -121,23 +121,33 @@ fn attaching_removes_nothing() {
     assert!(stage.pid_file.exists());
 }
 
+/// A daemon that is attached to, and one more, which no file names yet: neither is a child of ours. The place, the two, and
+/// the proxy.
+fn attached_and_next(scope: &Scope) -> (Stage<'_>, Stranger<'_>, Running, Running) {
+    let (stage, first) = (Stage::new(scope), Stranger::new(scope));
+    let second = Proxy::absent(scope).specimen(["program", "--name=second", &stage.control.option()]).spawn();
+    scope.reports().expect("second", "ready");
+    stage.write(line(first.pid()));
+    let mut proxy = stage.attach().options(["-v"]).spawn();
+    expect_following(&mut proxy, first.pid());
+    (stage, first, second, proxy)
+}
+
+fn expect_following(proxy: &mut Running, pid: i32) {
+    let following = format!("pidproxy: following {pid}");
+    proxy.expect_line(|line| line == following);
+}
+
 /// An upgrade by a new process, seen from outside: the daemon that comes next is no child of ours either.
 #[test]
 fn an_attached_daemon_that_is_replaced_is_followed() {
     let scope = Scope::new();
-    let (stage, first) = (Stage::new(&scope), Stranger::new(&scope));
-    let _second = Proxy::absent(&scope).specimen(["program", "--name=second", &stage.control.option()]).spawn();
-    let second = scope.reports().expect("second", "ready").pid();
-    stage.write(line(first.pid()));
-    let mut proxy = stage.attach().options(["-v"]).spawn();
-    let following = format!("pidproxy: following {}", first.pid());
-    proxy.expect_line(|line| line == following);
-    stage.write(line(second));
+    let (stage, first, second, mut proxy) = attached_and_next(&scope);
+    stage.write(line(second.pid()));
     first.control.send("exit 5");
     first.running.wait().expect_code(5);
     // Without pidfds the end of the first is only noticed after a while.
-    let following = format!("pidproxy: following {second}");
-    proxy.expect_line(|line| line == following);
+    expect_following(&mut proxy, second.pid());
     send_burst(&proxy);
     expect_burst(&scope, "second");
 }
@@ -147,21 +157,14 @@ fn an_attached_daemon_that_is_replaced_is_followed() {
 #[test]
 fn a_successor_may_be_announced_by_an_empty_file() {
     let scope = Scope::new();
-    let (stage, first) = (Stage::new(&scope), Stranger::new(&scope));
-    let _second = Proxy::absent(&scope).specimen(["program", "--name=second", &stage.control.option()]).spawn();
-    let second = scope.reports().expect("second", "ready").pid();
-    stage.write(line(first.pid()));
-    let mut proxy = stage.attach().options(["-v"]).spawn();
-    let following = format!("pidproxy: following {}", first.pid());
-    proxy.expect_line(|line| line == following);
+    let (stage, first, second, mut proxy) = attached_and_next(&scope);
     stage.write("");
     let mut looks = Looks::at(&stage.pid_file);
     first.control.send("exit 0");
     first.running.wait().expect_code(0);
     looks.expect(2);
-    stage.write(line(second));
-    let following = format!("pidproxy: following {second}");
-    proxy.expect_line(|line| line == following);
+    stage.write(line(second.pid()));
+    expect_following(&mut proxy, second.pid());
     send_burst(&proxy);
     expect_burst(&scope, "second");
 }
