@@ -113,7 +113,8 @@ fn a_signal_to_our_own_group_goes_out_once() {
     let numbers = [libc::SIGUSR1, real_time(1)];
     let running = Proxy::new(&scope)
         .blocked(&numbers)
-        .prefix(["setsid", "sh", "-c", script])
+        // By a shell, as a booted kernel has setsid in its busybox only.
+        .prefix(["sh", "-c", r#"exec setsid sh -c "$0" "$@""#, script])
         .prefix([scope.path("pid"), scope.specimen(), control.option().into()])
         .options(["-g"])
         .pid_file(scope.path("pid"))
