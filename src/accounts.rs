@@ -33,7 +33,7 @@ pub fn next(table: &mut Table, colons: usize, known: u32, index: usize, name: Te
     while table.next(colons) {
         let id = id(table.field(ID));
         // Comments and what nsswitch.conf(5) has for NIS begin with `#`, `+` or `-`. Neither is a name empty.
-        if table.field(NAME).peek() <= b'-' || id == NONE {
+        if id == NONE || table.field(NAME).peek() <= b'-' {
             continue;
         }
         if known == NONE {

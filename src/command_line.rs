@@ -14,7 +14,7 @@ const SHOWN_TEXT: &[u8] = concat!(
     env!("CARGO_PKG_VERSION"),
     "\n",
     "\
-pidproxy [-HVafghtvx] [-El PATH] [-GU NAME] [-Rdekw NUMBER] [-p SIGNAL]
+pidproxy [-HKVafghtvx] [-El PATH] [-GU NAME] [-Rdekw NUMBER] [-p SIGNAL]
 [-r FROM=TO] [--] pid-file|- [command...]
 "
 )
@@ -28,7 +28,7 @@ const VERSION_END: usize = VERSION + "pidproxy \n".len() + env!("CARGO_PKG_VERSI
 const SECONDS_MOST: u32 = 2_000_000;
 
 /// The options: first what is shown at once, then those with a value (numbers, names, paths, signals), then the flags.
-const LETTERS: &CStr = c"hVewkRdGUElrpHafgtvx";
+const LETTERS: &CStr = c"hVewkRdGUElrpHKafgtvx";
 /// The last of each kind.
 const SHOWN: usize = place(b'V');
 const NUMBERS: usize = place(b'd');

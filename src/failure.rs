@@ -1,7 +1,7 @@
 //! What goes to standard error, and the exit statuses.
 //!
-//! A failure is one line, `pidproxy: cannot STEP SUBJECT: REASON`, put together here and written with one system call,
-//! so that it stays whole among the lines of others.
+//! A line is `pidproxy: SUBJECT: REASON`, or with `-v` `pidproxy: SUBJECT: NUMBER`, put together here and written with one
+//! system call, so that it stays whole among the lines of others.
 
 use crate::decimal;
 use crate::sys::{self, Outcome, Text, TextBuffer};
@@ -28,71 +28,40 @@ pub const UNTRUSTED: Outcome = Outcome::failure(69);
 /// A value that an option can not have.
 pub const INVALID: Outcome = Outcome::failure(70);
 
-/// What failed or happened, for a message. Their numbers go on below those of the findings.
-#[derive(Clone, Copy, Debug)]
-#[repr(i32)]
-pub enum Step {
-    /// The command line.
-    Use = -80,
-    /// To switch to another user.
-    Become = -81,
-    /// To read a file.
-    Read = -82,
-    /// To start a process.
-    Start = -83,
-    /// To find the target.
-    Follow = -84,
-    /// To send a signal, or that it is sent.
-    Signal = -85,
-    /// To execute the command.
-    Execute = -86,
-    /// A process was started.
-    Launched = -87,
-    /// A process is the target now.
-    Following = -88,
-    /// A process ended.
-    Ended = -89,
-    /// To append the output to a file.
-    Log = -90,
-}
-
-/// Names of the common error numbers (errno(3)), of our findings and of the steps, each behind its number with the top
-/// bit set. One string, because a table of strings would need relocations.
+/// Names of the common error numbers (errno(3)) and of our findings, each behind its number with the top bit set. One
+/// string, because a table of strings would need relocations.
 const NAMES: Text<'static> = Text::new(
     c"\x81EPERM\x82ENOENT\x83ESRCH\x8bEAGAIN\x8cENOMEM\x8dEACCES\x94ENOTDIR\
-\xa8ELOOP\xc0unknown\xc1missing\xc2needs -t\xc3stale\xc4no pid\xc5untrusted\xc6invalid\
-\xd0use\xd1become\xd2read\xd3start\xd4follow\xd5signal\xd6execute\xd7launched\xd8following\xd9ended with\xdalog\xff",
+\xa8ELOOP\xc0unknown\xc1missing\xc2needs -t\xc3stale\xc4no pid\xc5untrusted\xc6invalid\xff",
 );
 
-/// Says on standard error that a step failed: `pidproxy: cannot STEP SUBJECT: REASON`.
+/// How much of a word is shown, so that its line is not cut.
+const SHOWN_MOST: u32 = 3840;
+
+/// Says on standard error what failed, and why: `pidproxy: SUBJECT: REASON`. Where there is no such word it is the pid file
+/// that is missing.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
-pub fn report(step: Step, subject: Option<Text<'_>>, reason: Outcome) {
-    say(step, subject, reason.number());
+pub fn report(subject: Option<Text<'_>>, reason: Outcome) {
+    say(subject, reason.number());
 }
 
-/// Says on standard error what happened: `pidproxy: STEP NUMBER`.
-pub fn note(step: Step, number: i32) {
-    say(step, None, number);
+/// Says on standard error what happened: `pidproxy: SUBJECT: NUMBER`.
+pub fn note(subject: Text<'_>, number: i32) {
+    say(Some(subject), number);
 }
 
-/// How much of a word is shown, so that its line is not cut.
-const SHOWN_MOST: u16 = 3840;
-
-fn say(step: Step, subject: Option<Text<'_>>, number: i32) {
+fn say(subject: Option<Text<'_>>, number: i32) {
+    let mut subject = subject.unwrap_or(Text::new(c"pid file"));
     let mut line = TextBuffer::new();
-    // A failure is a negative number.
-    line.put_until(Text::new(c"pidproxy: cannot "), if number < 0 { 0 } else { b'c' });
-    put_number(&mut line, step as i32);
-    line.put(b' ');
-    if let Some(mut subject) = subject {
-        while !subject.is_empty() && line.len() < SHOWN_MOST {
-            // A word with a line feed in it must not look like two lines.
-            let byte = subject.take();
-            line.put(if byte == b'\n' { b' ' } else { byte });
-        }
-        line.put_text(Text::new(c": "));
+    line.put_text(Text::new(c"pidproxy: "));
+    while !subject.is_empty() && line.len() < SHOWN_MOST {
+        // A word with a line feed in it must not look like two lines.
+        let byte = subject.take();
+        line.put(if byte == b'\n' { b' ' } else { byte });
     }
+    line.put_text(Text::new(c": "));
+    // A failure is a negative number.
     put_number(&mut line, number);
     line.put(b'\n');
     // Nobody may read it: the forwarding of signals goes on all the same.
@@ -102,13 +71,13 @@ fn say(step: Step, subject: Option<Text<'_>>, number: i32) {
 }
 
 /// Adds a number, or the name of what has one.
-#[inline(never)]
+#[inline]
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the highest error number is 133")]
 fn put_number(line: &mut TextBuffer, number: i32) {
     let mut number = number;
     if number < 0 {
         if let Some(mut name) = NAMES.find((0x80 - number) as u8) {
-            while name.peek() < 0x80 {
+            while name.peek().cast_signed() > 0 {
                 line.put(name.take());
             }
             return;

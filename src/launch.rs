@@ -3,22 +3,17 @@
 use crate::accounts::{self, NOBODY, NONE};
 use crate::command_line::Options;
 use crate::decimal;
-use crate::failure::{self, Step, TERMINAL, UNKNOWN};
+use crate::failure::{self, TERMINAL, UNKNOWN};
 use crate::signal::SignalSet;
 use crate::sys::{
-    self, Arguments, Environment, Ids, Outcome, PendingLimit, Table, Text, TextBuffer, UNCHANGED, WaitStatus,
+    self, Arguments, DEFAULT_PATH, Environment, Ids, LISTEN_PID, Outcome, PendingLimit, ROOT_HOME, Table, Text,
+    TextBuffer, UNCHANGED, WaitStatus,
 };
 use crate::target::Process;
 
-/// Where commands are searched when `PATH` is not set.
-const DEFAULT_PATH: Text<'static> = Text::new(c"PATH=/usr/bin:/bin");
-
-/// The variable by which a process knows that the sockets it was started with are meant for it (`sd_listen_fds(3)`).
-const LISTEN_PID: Text<'static> = Text::new(c"LISTEN_PID=");
-
 /// Says what failed, and ends this process: the proxy before the launch, or the child before its exec.
-pub fn fail(step: Step, subject: Option<Text<'_>>, reason: Outcome) -> ! {
-    failure::report(step, subject, reason);
+pub fn fail(subject: Option<Text<'_>>, reason: Outcome) -> ! {
+    failure::report(subject, reason);
     sys::exit(failure::PROXY_FAILED)
 }
 
@@ -116,7 +111,7 @@ impl Launch {
         let Some(mut name) = user.or(group) else { return };
         let outcome = self.switch_to(&mut name, user, group);
         if outcome.is_failure() {
-            fail(Step::Become, Some(name), outcome);
+            fail(Some(name), outcome);
         }
     }
 
@@ -143,25 +138,27 @@ impl Launch {
             }
         }
         load(table, Text::new(c"/etc/group"));
-        if let Some(group) = group {
-            table.ids.gid = accounts::id(group);
-            if table.ids.gid == NONE {
-                table.ids.gid = accounts::next(table, accounts::GROUP, NONE, accounts::NAME, group);
-            }
-            if table.ids.gid == NONE {
-                *name = group;
-                return UNKNOWN;
-            }
-        }
         let mut gid = table.ids.gid;
+        let (mut field, mut sought) = (accounts::MEMBERS, login);
+        if let Some(group) = group {
+            gid = accounts::id(group);
+            (field, sought) = (accounts::NAME, group);
+        }
         loop {
-            table.add_group(gid);
-            // The user's others are kept only where no group was named.
-            if group.is_some() {
-                break;
+            if gid != NONE {
+                table.add_group(gid);
+                // The user's others are kept only where no group was named.
+                if group.is_some() {
+                    table.ids.gid = gid;
+                    break;
+                }
             }
-            gid = accounts::next(table, accounts::GROUP, NONE, accounts::MEMBERS, login);
+            gid = accounts::next(table, accounts::GROUP, NONE, field, sought);
             if gid == NONE {
+                if let Some(group) = group {
+                    *name = group;
+                    return UNKNOWN;
+                }
                 break;
             }
         }
@@ -189,7 +186,7 @@ impl Launch {
                 table.ids = Ids { uid, gid };
                 *login = table.field(accounts::NAME);
                 if !table.field(accounts::HOME).is_empty() {
-                    table.home.put_until(Text::new(c"HOME=/"), b'/');
+                    table.home.put_until(ROOT_HOME, b'/');
                     let home = table.field(accounts::HOME);
                     table.home.put_text(home);
                 }
@@ -197,7 +194,7 @@ impl Launch {
             }
         }
         let home = table.home.text();
-        table.own_home = self.environment.set(if home.is_empty() { Text::new(c"HOME=/") } else { home });
+        table.own_home = self.environment.set(if home.is_empty() { ROOT_HOME } else { home });
     }
 }
 
@@ -206,7 +203,7 @@ fn load(table: &mut Table, path: Text<'_>) {
     let outcome = table.load(path);
     // A file that is not there is an empty one.
     if outcome != Outcome::OK && outcome != Outcome::ENOENT {
-        fail(Step::Read, Some(path), outcome);
+        fail(Some(path), outcome);
     }
 }
 
@@ -224,7 +221,7 @@ pub fn run(launch: &Launch) -> ! {
         if let Some(log) = launch.options.get::<b'l'>() {
             let outcome = sys::append_output_to(log);
             if outcome.is_failure() {
-                fail(Step::Log, Some(log), outcome);
+                fail(Some(log), outcome);
             }
         }
     }
@@ -252,7 +249,7 @@ fn become_user(launch: &Launch) {
             outcome = Outcome::EPERM;
         }
         if outcome.is_failure() {
-            fail(Step::Become, Some(table.name), outcome);
+            fail(Some(table.name), outcome);
         }
     }
 }
@@ -325,6 +322,6 @@ fn execute(launch: &Launch) -> ! {
     }
     // A standard error that nobody reads must not kill us before we have ended with the right status.
     sys::sigprocmask(&mut mask);
-    failure::report(Step::Execute, Some(command), outcome);
+    failure::report(Some(command), outcome);
     sys::exit(if outcome == Outcome::ENOENT { failure::NOT_FOUND } else { failure::NOT_EXECUTABLE })
 }

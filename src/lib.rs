@@ -17,7 +17,7 @@ pub mod target;
 pub use sys::pidfd;
 
 use command_line::NO_DESCRIPTOR;
-use failure::{MISSING, Step, UNKNOWN};
+use failure::{MISSING, UNKNOWN};
 use launch::fail;
 use signal::SignalSet;
 use supervise::Run;
@@ -25,6 +25,11 @@ use sys::{Arguments, Outcome, Start, Text};
 
 /// A run from the first to the last instruction.
 #[expect(clippy::needless_pass_by_value, reason = "what is on the stack is there once, and belongs to the run")]
+#[cfg_attr(
+    not(target_arch = "powerpc64"),
+    inline(always),
+    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+)]
 pub fn run(start: Start) -> ! {
     let mut run = Run::NONE;
     // Nothing may arrive unseen from here on.
@@ -33,12 +38,13 @@ pub fn run(start: Start) -> ! {
     run.launch.pending_limit.halve();
     run.launch.environment = start.environment;
     if start.is_secure {
-        fail(Step::Use, Some(Text::new(c"set-uid")), Outcome::EPERM);
+        fail(Some(sys::SET_UID), Outcome::EPERM);
     }
     let mut arguments = start.arguments;
     let mut is_init =
         arguments.take().is_some_and(|name| command_line::last_bytes(name) & 0xffff_ffff == command_line::INIT);
     run.launch.options.set_number::<b'w'>(10);
+    run.launch.options.set_number::<b'k'>(10);
     run.launch.options.set_number::<b'd'>(NO_DESCRIPTOR);
     run.launch.environment.take_words(Text::new(c"PIDPROXY_OPTIONS="), &mut run.words);
     let own = arguments;
@@ -56,14 +62,14 @@ pub fn run(start: Start) -> ! {
         outcome = outcome.and(MISSING);
     }
     if outcome.is_failure() {
-        fail(Step::Use, Some(file.unwrap_or(Text::new(c"pid file"))), outcome);
+        fail(file, outcome);
     }
     if !is_init && !run.launch.options.has::<b'x'>() {
         arguments.take();
         is_init = file.is_some_and(|mut file| file.take() == b'-' && file.is_empty());
     }
     if is_init {
-        file = Some(Text::new(c"/dev/null"));
+        file = None;
     }
     run.launch.is_init = is_init;
     run.search.file = file;
@@ -71,7 +77,7 @@ pub fn run(start: Start) -> ! {
     run.launch.arguments = arguments;
     run.launch.pid = sys::getpid();
     if run.launch.options.has::<b'R'>() && arguments.peek().is_none() {
-        fail(Step::Use, Some(Text::new(c"-R")), MISSING);
+        fail(Some(Text::new(c"-R")), MISSING);
     }
     run.launch.switch();
     let parent_death_signal = run.launch.options.parent_death_signal;

@@ -97,12 +97,6 @@ impl SignalSet {
         Self(self.0 | 1 << (signal.0 - 1))
     }
 
-    /// What is in this set or in another.
-    #[must_use]
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
     /// What of this set may overtake a signal that has to wait: no real-time signals, which are queued in their order, nor
     /// more of its own number.
     #[must_use]

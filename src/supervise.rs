@@ -1,10 +1,10 @@
 //! The one loop: wait, turn what happened into events, carry out what follows from them.
 
 use crate::command_line::NO_DESCRIPTOR;
-use crate::failure::{self, NO_PID, Step};
+use crate::failure::{self, NO_PID};
 use crate::launch::{Launch, fail};
 use crate::signal::{Signal, SignalSet};
-use crate::sys::{self, Action, Outcome, PidFd, Ready, Received, SignalFd, Timeout, WaitStatus, Words};
+use crate::sys::{self, Action, Children, Outcome, PidFd, Ready, Received, SignalFd, Text, Timeout, WaitStatus, Words};
 use crate::target::{Process, Search};
 
 /// What a run is waiting for.
@@ -12,6 +12,8 @@ use crate::target::{Process, Search};
 enum Phase {
     /// The target ended, and is launched again some time later.
     Pausing,
+    /// The target is gone, and what is left of our descendants is told to end.
+    Ending,
     /// The launcher is alive, the target unknown.
     Launching,
     /// The launcher is gone, or there is none, or the target ended; the next target is unknown.
@@ -35,6 +37,9 @@ const HOLD_DELAY: i32 = 64;
 /// How long a target that ended well, and was not told to, is given to leave a daemon behind: cron's launcher, whose pid
 /// is in the file first, or sshd, which goes into the background again on HUP.
 const SUCCESSOR_WAIT: i32 = SECOND;
+
+/// How long what gets KILL is waited for, beyond its own time: it may be another user's.
+const KILL_WAIT: i32 = 10 * SECOND;
 
 /// All of a foreign process's end has come.
 const END: u8 = 2;
@@ -63,6 +68,9 @@ pub struct Run {
     /// How long the current delay of the search is, and how long the search may go on; over when it is negative.
     delay: i32,
     left: i32,
+    /// How many children were told to end, less those that were reaped since: they are the first in the kernel's list. As
+    /// process 1, more than there can be, once everybody was.
+    told: i32,
     /// The signals that we get.
     signals: SignalFd,
     /// What was sent to the launcher and may have been meant for the target.
@@ -92,6 +100,7 @@ impl Run {
         process: Process::NONE,
         left: 0,
         delay: 0,
+        told: 0,
         timeout: Timeout::ZERO,
         owed: SignalSet::NONE,
         launch: Launch::NONE,
@@ -107,10 +116,14 @@ impl Run {
             if self.phase == Phase::Pausing && self.left <= 0 {
                 self.launch();
             }
+            // Before anybody is reaped: who is told is counted.
+            if self.phase == Phase::Ending {
+                self.end_descendants();
+            }
             if self.has_process_ended() {
                 self.leave();
             }
-            if self.phase > Phase::Pausing && self.phase <= Phase::Seeking {
+            if self.phase > Phase::Ending && self.phase <= Phase::Seeking {
                 self.look();
             }
             if !self.children_changed {
@@ -125,27 +138,27 @@ impl Run {
         self.process.pidfd = PidFd::NONE;
         self.search.ended = 0;
         self.expects_foreign = sys::become_subreaper().is_failure() || self.launch.options.has::<b'a'>();
-        let mut outcome = self.seek(Phase::Seeking, self.milliseconds::<b'w'>());
+        let mut outcome = self.seek(Phase::Launching, self.milliseconds::<b'w'>());
         if outcome.is_failure() {
-            fail(Step::Start, self.launch.arguments.peek(), outcome);
+            fail(self.launch.arguments.peek(), outcome);
         }
         if self.launch.arguments.peek().is_none() {
             self.expects_foreign = true;
+            self.phase = Phase::Seeking;
         } else {
             if !self.launch.is_init {
                 self.search.note_before();
                 // As PID 1 we have outlived whoever a left-over file names, but for what a failed launch left.
-                if self.launch.options.has::<b'f'>() || self.launch.pid == 1 {
+                if self.launch.pid == 1 || self.launch.options.has::<b'f'>() {
                     self.search.remove_left_over();
                 }
             }
-            self.phase = Phase::Launching;
             outcome = self.start();
             if outcome.is_failure() {
                 return self.conclude(outcome);
             }
             self.launch.launcher = self.process.pid;
-            self.note(Step::Launched, self.launch.launcher);
+            self.note(Text::new(c"launched"), self.launch.launcher);
         }
         if self.launch.is_init {
             // Where the command is launched again, its relative paths have to mean the same.
@@ -174,7 +187,7 @@ impl Run {
     /// Leaves the process that ended.
     fn leave(&mut self) {
         let code = self.launch.status.code();
-        self.note(Step::Ended, code);
+        self.note(Text::new(c"ended"), code);
         if self.phase == Phase::Hook {
             sys::exit(self.launch.exit_code);
         }
@@ -214,6 +227,7 @@ impl Run {
                 if ended <= 0 {
                     break;
                 }
+                self.told -= 1;
             }
         }
         if self.ended == 0 {
@@ -240,7 +254,7 @@ impl Run {
 
     /// Looks for the target once, and ends the search where there is no hope or no time left.
     fn look(&mut self) {
-        let outcome = self.search.look(&self.launch.options);
+        let mut outcome = self.search.look(&self.launch.options);
         if !outcome.is_failure() {
             self.process.pidfd.close();
             self.process = self.search.found;
@@ -258,29 +272,34 @@ impl Run {
         let is_hopeless = !is_awaited && sys::find_any_child() == Outcome::ECHILD;
         // Without a launcher to fall back on there is always a second look: for a number that ends with the file.
         if self.left < 0 || is_hopeless {
-            self.conclude(if self.has_ended() { Outcome::OK } else { outcome });
+            if self.has_ended() {
+                outcome = Outcome::OK;
+            }
+            self.conclude(outcome);
         }
     }
 
-    /// Goes on when there is no target any more, or when it failed to get one: to the next launch, to the exit hook, or to the
-    /// end.
+    /// Goes on when there is no target any more, or when it failed to get one: to the end of its descendants, to the next launch,
+    /// to the exit hook, or to the end.
     fn conclude(&mut self, outcome: Outcome) {
         if outcome.is_failure() {
-            let (step, subject) = if self.phase == Phase::Launching {
-                (Step::Start, self.launch.arguments.peek())
-            } else {
-                (Step::Follow, self.search.file)
-            };
-            failure::report(step, subject, outcome);
+            let subject = if self.phase == Phase::Launching { self.launch.arguments.peek() } else { self.search.file };
+            failure::report(subject, outcome);
             self.launch.exit_code = failure::PROXY_FAILED;
         }
+        self.process.pid = NOBODY;
+        self.ended = 0;
+        // What ended early is not reaped yet.
+        self.children_changed = true;
+        if self.launch.options.has::<b'K'>() && self.phase != Phase::Ending {
+            self.told = 0;
+            let _ = self.seek(Phase::Ending, self.milliseconds::<b'k'>());
+            return;
+        }
         if self.launch.options.has::<b'R'>() && !self.is_stopping {
-            self.process.pid = NOBODY;
             self.process.pidfd.close();
-            // Never at once: what ended early is not reaped yet.
+            // Never at once, for that.
             let _ = self.seek(Phase::Pausing, self.milliseconds::<b'R'>() + 1);
-            self.children_changed = true;
-            self.ended = 0;
             return;
         }
         if self.had_target
@@ -295,9 +314,50 @@ impl Run {
                 self.is_stopping = false;
                 return self.attend(Phase::Hook);
             }
-            failure::report(Step::Start, Some(hook), outcome);
+            failure::report(Some(hook), outcome);
         }
         sys::exit(self.launch.exit_code);
+    }
+
+    /// Tells those of our descendants to end who were not told yet: our children, and once these are gone theirs, which are
+    /// ours then. When the time is over it is KILL that they get, again and again. Concludes where nobody is left, where there
+    /// is no list of them, or where they do not end all the same.
+    fn end_descendants(&mut self) {
+        let mut signal = Signal::TERM;
+        if self.left < 0 {
+            signal = Signal::KILL;
+            self.told = 0;
+        }
+        let mut outcome = sys::find_any_child();
+        if self.launch.pid == 1 {
+            if self.told <= 0 {
+                self.told = i32::MAX;
+                let _ = sys::kill(-1, signal.number());
+            }
+        } else {
+            let children = Children::list();
+            if children.outcome().is_failure() {
+                outcome = children.outcome();
+                self.note(Children::PATH, outcome.number());
+            }
+            let mut place = 0;
+            loop {
+                let child = children.take();
+                if child == 0 {
+                    break;
+                }
+                if place >= self.told {
+                    // Nobody else can have its number before we reap it.
+                    let _ = sys::kill(child, signal.number());
+                }
+                place += 1;
+            }
+            self.told = place;
+            children.close();
+        }
+        if outcome.is_failure() || self.left < -KILL_WAIT {
+            self.conclude(Outcome::OK);
+        }
     }
 
     /// Whether there was a target of this launch.
@@ -307,7 +367,7 @@ impl Run {
 
     /// Turns to the process, and gives it the signals that wait for it.
     fn attend(&mut self, phase: Phase) {
-        self.note(Step::Following, self.process.pid);
+        self.note(Text::new(c"following"), self.process.pid);
         self.phase = phase;
         self.children_changed = true;
         self.ended = 0;
@@ -374,7 +434,7 @@ impl Run {
             return;
         }
         while self.dispatch(&mut received) == Outcome::EAGAIN {
-            let mask = self.signals.mask();
+            let (mask, phase) = (self.signals.mask(), self.phase);
             let _ = self.signals.set_mask(mask.overtaking(received.signal()));
             // A search goes on in time: there it is held until the next look.
             let mut process = PidFd::NONE;
@@ -385,8 +445,10 @@ impl Run {
             if sys::poll(self.signals, process, true, Some(&mut self.timeout)) == Ready::Signals {
                 self.receive();
             }
-            // Meanwhile the hook may have begun, which gets more.
-            let _ = self.signals.set_mask(mask.union(self.signals.mask()));
+            // What may have begun meanwhile has a mask of its own.
+            if self.phase == phase {
+                let _ = self.signals.set_mask(mask);
+            }
         }
     }
 
@@ -399,13 +461,13 @@ impl Run {
             let is_new = !core::mem::replace(&mut self.children_changed, true);
             return if is_orphan && is_new { Outcome::EAGAIN } else { Outcome::OK };
         }
-        let is_noise = received.is_from_kernel() && SignalSet::TERMINAL_NOISE.contains(signal);
+        let is_noise = SignalSet::TERMINAL_NOISE.contains(signal) && received.is_from_kernel();
         // What comes back to us is SIGPIPE, by writing to a standard error that nobody reads, and what we send to a group that
         // is our own too.
         if is_noise || received.is_from_user() && received.sender() == self.launch.pid {
             return Outcome::OK;
         }
-        if received.is_from_kernel() && signal == Signal::ALRM && self.launch.options.number::<b'k'>() != 0 {
+        if received.is_from_kernel() && signal == Signal::ALRM && self.launch.options.has::<b'k'>() {
             // The clock that `deliver` starts. It may have gone off when the target had just ended.
             if !self.is_stopping {
                 return Outcome::OK;
@@ -426,11 +488,11 @@ impl Run {
     fn deliver(&mut self, received: &mut Received) -> Outcome {
         let signal = received.signal();
         let Some(mut sent) = self.launch.options.rewrites.apply(signal) else { return Outcome::OK };
-        self.note(Step::Signal, sent.number().cast_signed());
+        self.note(Text::new(c"signal"), sent.number().cast_signed());
         // In a pause only these arrive, whatever else they are to the target.
         if (SignalSet::STOPPING.contains(sent) || self.phase == Phase::Pausing) && !self.is_stopping {
             self.is_stopping = true;
-            if self.launch.options.number::<b'k'>() != 0 {
+            if self.launch.options.has::<b'k'>() {
                 sys::alarm(self.launch.options.number::<b'k'>());
             }
         }
@@ -446,14 +508,20 @@ impl Run {
         // It may have to be sent again.
         received.set_signal(signal);
         if outcome == Outcome::EPERM {
-            failure::report(Step::Signal, self.search.file, outcome);
+            failure::report(Some(Text::new(c"signal")), outcome);
         }
         outcome
     }
 
-    fn note(&self, step: Step, number: i32) {
+    /// Says what happened, where that is wanted.
+    #[cfg_attr(
+        target_arch = "powerpc64",
+        inline(always),
+        expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+    )]
+    fn note(&self, subject: Text<'_>, number: i32) {
         if self.launch.options.has::<b'v'>() {
-            failure::note(step, number);
+            failure::note(subject, number);
         }
     }
 }

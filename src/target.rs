@@ -35,7 +35,7 @@ impl Process {
     ///
     /// It goes through the pidfd. Where that is not there or not allowed, it goes by number, which is as good for our own
     /// child.
-    #[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
+    #[cfg_attr(not(target_arch = "powerpc64"), inline)]
     pub fn signal(&self, signal: u32, payload: Option<&SignalInfo>, group: bool) -> Outcome {
         let (mut number, mut flags) = if group { (-self.pid, PidFd::PROCESS_GROUP) } else { (self.pid, 0) };
         loop {
@@ -115,7 +115,6 @@ impl Search {
     }
 
     /// Removes what was left over: a file that holds nothing but a number, or nothing.
-    #[inline]
     pub fn remove_left_over(&self) {
         if self.before.contents.is_plain {
             let _ = sys::unlink(self.file);

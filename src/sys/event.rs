@@ -277,8 +277,7 @@ pub fn poll(signals: SignalFd, process: PidFd, is_alive: bool, timeout: Option<&
 #[must_use]
 pub fn is_writable(fd: i32) -> bool {
     let mut descriptor = kernel::pollfd { fd, events: kernel::POLLOUT as i16, revents: 0 };
-    let mut timeout = Timeout::ZERO;
-    // SAFETY: the kernel writes into one entry and the timeout.
-    unsafe { native::ppoll(&raw mut descriptor, 1, &raw mut timeout.0) };
+    // SAFETY: the kernel writes into one entry.
+    unsafe { native::poll_at_once(&raw mut descriptor) };
     descriptor.revents != 0
 }

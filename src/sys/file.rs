@@ -28,10 +28,9 @@ impl Fd {
         Outcome::new(self.0 as usize)
     }
 
-    /// Makes another descriptor a duplicate of this one (`dup3(2)`). Where it is the same nothing changes.
+    /// Makes another descriptor a duplicate of this one. Where it is the same nothing changes.
     fn duplicate(self, other: i32) {
-        // SAFETY: takes numbers only.
-        unsafe { raw_syscall!(Sysno::dup3, self.raw(), other, 0) };
+        native::duplicate(self.raw(), other);
     }
 
     /// `close(2)`.
@@ -70,8 +69,9 @@ impl Fd {
 pub struct ReadBuffer(MaybeUninit<[u8; ReadBuffer::MOST + 1]>);
 
 impl ReadBuffer {
-    /// How much is read: a pid file's number has to end within it.
-    const MOST: usize = 128;
+    /// How much is read: a pid file's number has to end within it. Not more, so that the frame of its reader stays below 128
+    /// bytes, which an instruction addresses with one.
+    const MOST: usize = 112;
 
     /// Nothing read yet.
     #[must_use]
@@ -87,7 +87,7 @@ impl ReadBuffer {
 pub fn open(path: Option<Text<'_>>, flags: u32) -> Fd {
     let flags = kernel::O_RDONLY | kernel::O_NONBLOCK | kernel::O_CLOEXEC | flags;
     // SAFETY: the path is a string with its NUL.
-    Fd::new(Outcome::new(unsafe { raw_syscall!(Sysno::openat, kernel::AT_FDCWD, pointer(path), flags) }))
+    Fd::new(Outcome::new(unsafe { native::open(pointer(path), flags) }))
 }
 
 /// What tells one state of a file from another, and who may have written it (`struct stat`).
@@ -181,9 +181,7 @@ pub fn close(fd: u32) {
 pub fn append_output_to(path: Text<'_>) -> Outcome {
     let flags = kernel::O_WRONLY | kernel::O_CREAT | kernel::O_APPEND | kernel::O_NOCTTY;
     // SAFETY: the path is a string with its NUL.
-    let log = Fd::new(Outcome::new(unsafe {
-        raw_syscall!(Sysno::openat, kernel::AT_FDCWD, path.as_pointer(), flags, 0o640)
-    }));
+    let log = Fd::new(Outcome::new(unsafe { native::create(path.as_pointer(), flags, 0o640) }));
     log.duplicate(STANDARD_OUTPUT);
     log.duplicate(STANDARD_ERROR);
     if log.0 > STANDARD_ERROR {
@@ -212,7 +210,7 @@ fn pointer(path: Option<Text<'_>>) -> *const u8 {
 /// `unlink(2)`.
 pub fn unlink(path: Option<Text<'_>>) -> Outcome {
     // SAFETY: the path is a string with its NUL.
-    Outcome::new(unsafe { raw_syscall!(Sysno::unlinkat, kernel::AT_FDCWD, pointer(path), 0) })
+    Outcome::new(unsafe { native::unlink(pointer(path)) })
 }
 
 /// Whether a descriptor is a terminal: whether it has a window size, as isatty(3) of the C libraries asks.

@@ -15,6 +15,7 @@ mod call;
 mod credentials;
 mod event;
 mod file;
+mod header;
 mod memory;
 mod native;
 mod outcome;
@@ -31,10 +32,11 @@ pub use file::{
     Fd, ReadBuffer, Stamp, append_output_to, change_to_root, close, close_all_but, close_on_exec, is_terminal, open,
     unlink, write,
 };
+pub use header::{DEFAULT_PATH, LISTEN_PID, ROOT_HOME, SET_UID};
 pub use outcome::Outcome;
 pub use process::{
-    PendingLimit, PidFd, WaitStatus, alarm, become_subreaper, clone, exit, find_any_child, find_child, getpid,
-    has_executed, kill, queue, raise, set_parent_death_signal, wait,
+    Children, PendingLimit, PidFd, WaitStatus, alarm, become_subreaper, clone, exit, find_any_child, find_child,
+    getpid, has_executed, kill, queue, raise, set_parent_death_signal, wait,
 };
 pub use start::{Arguments, Environment, Start, Variable, Words};
 pub use table::Table;

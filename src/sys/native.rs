@@ -24,6 +24,137 @@ pub(super) use syscalls::Sysno::{
     getuid32 as GETUID, setgroups32 as SETGROUPS, setresgid32 as SETRESGID, setresuid32 as SETRESUID,
 };
 
+/// Calls that the newer architectures left out for others that take more arguments.
+#[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64")))]
+mod brief {
+    use super::{Sysno, kernel, raw_syscall};
+
+    /// `open(2)` of what is there.
+    pub(crate) unsafe fn open(path: *const u8, flags: u32) -> usize {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::open, path, flags) }
+    }
+
+    /// `open(2)` of what may have to be made.
+    pub(crate) unsafe fn create(path: *const u8, flags: u32, mode: u32) -> usize {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::open, path, flags, mode) }
+    }
+
+    /// `unlink(2)`.
+    pub(crate) unsafe fn unlink(path: *const u8) -> usize {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::unlink, path) }
+    }
+
+    /// `dup2(2)`: where both are the same nothing changes.
+    pub(crate) fn duplicate(from: u32, to: i32) {
+        // SAFETY: takes numbers only.
+        unsafe { raw_syscall!(Sysno::dup2, from, to) };
+    }
+
+    /// `getpgrp(2)`.
+    pub(crate) fn getpgrp() -> usize {
+        // SAFETY: takes nothing, can not fail.
+        unsafe { raw_syscall!(Sysno::getpgrp) }
+    }
+
+    /// `poll(2)` of one descriptor, without a wait.
+    pub(crate) unsafe fn poll_at_once(descriptor: *mut kernel::pollfd) {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::poll, descriptor, 1, 0) };
+    }
+}
+
+/// The same by those others.
+#[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
+mod brief {
+    use super::{Sysno, kernel, ppoll, raw_syscall};
+
+    pub(crate) unsafe fn open(path: *const u8, flags: u32) -> usize {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::openat, kernel::AT_FDCWD, path, flags) }
+    }
+
+    pub(crate) unsafe fn create(path: *const u8, flags: u32, mode: u32) -> usize {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::openat, kernel::AT_FDCWD, path, flags, mode) }
+    }
+
+    pub(crate) unsafe fn unlink(path: *const u8) -> usize {
+        // SAFETY: as the caller says.
+        unsafe { raw_syscall!(Sysno::unlinkat, kernel::AT_FDCWD, path, 0) }
+    }
+
+    pub(crate) fn duplicate(from: u32, to: i32) {
+        // SAFETY: takes numbers only.
+        unsafe { raw_syscall!(Sysno::dup3, from, to, 0) };
+    }
+
+    pub(crate) fn getpgrp() -> usize {
+        // SAFETY: takes a number only.
+        unsafe { raw_syscall!(Sysno::getpgid, 0) }
+    }
+
+    pub(crate) unsafe fn poll_at_once(descriptor: *mut kernel::pollfd) {
+        let mut timeout = kernel::__kernel_timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: as the caller says.
+        unsafe { ppoll(descriptor, 1, &raw mut timeout) };
+    }
+}
+
+#[allow(unused_imports, reason = "where this file is compared with libc")]
+pub(super) use brief::{create, duplicate, getpgrp, open, poll_at_once, unlink};
+
+/// `getrlimit(2)`.
+///
+/// # Safety
+///
+/// The kernel writes one limit.
+#[cfg(target_pointer_width = "64")]
+pub(super) unsafe fn getrlimit(resource: u32, limit: *mut kernel::rlimit64) {
+    #[cfg(not(target_arch = "powerpc64"))]
+    const GETRLIMIT: Sysno = Sysno::getrlimit;
+    // The older one, which has that name there, is gone.
+    #[cfg(target_arch = "powerpc64")]
+    const GETRLIMIT: Sysno = Sysno::ugetrlimit;
+    // SAFETY: as the caller says.
+    unsafe { raw_syscall!(GETRLIMIT, resource, limit) };
+}
+
+/// `setrlimit(2)`.
+///
+/// # Safety
+///
+/// The kernel reads one limit.
+#[cfg(target_pointer_width = "64")]
+pub(super) unsafe fn setrlimit(resource: u32, limit: *const kernel::rlimit64) {
+    // SAFETY: as the caller says.
+    unsafe { raw_syscall!(Sysno::setrlimit, resource, limit) };
+}
+
+/// The same with limits of 64 bits (`prlimit(2)`).
+///
+/// # Safety
+///
+/// The kernel writes one limit.
+#[cfg(target_pointer_width = "32")]
+pub(super) unsafe fn getrlimit(resource: u32, limit: *mut kernel::rlimit64) {
+    // SAFETY: as the caller says.
+    unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, 0, limit) };
+}
+
+/// The same with limits of 64 bits (`prlimit(2)`).
+///
+/// # Safety
+///
+/// The kernel reads one limit.
+#[cfg(target_pointer_width = "32")]
+pub(super) unsafe fn setrlimit(resource: u32, limit: *const kernel::rlimit64) {
+    // SAFETY: as the caller says.
+    unsafe { raw_syscall!(Sysno::prlimit64, 0, resource, limit, 0) };
+}
+
 /// The first two arguments of `clone(2)`, where no stack is given: the flags come first.
 #[cfg(not(target_arch = "s390x"))]
 pub(super) const fn clone_arguments(flags: u32) -> [u32; 2] {
@@ -40,7 +171,7 @@ pub(super) const fn clone_arguments(flags: u32) -> [u32; 2] {
 /// the struct's first size. The directions are other bits on `powerpc64`, but both of them together are the same.
 pub(super) const PIDFD_GET_INFO: u32 = 0xc040_ff0b;
 
-/// `ppoll(2)` without a signal mask.
+/// `ppoll(2)` without a signal mask, whose size the kernel then does not look at.
 ///
 /// # Safety
 ///
@@ -53,7 +184,7 @@ pub(super) unsafe fn ppoll(
     timeout: *mut kernel::__kernel_timespec,
 ) -> usize {
     // SAFETY: as the caller says.
-    unsafe { raw_syscall!(Sysno::ppoll, descriptors, count, timeout, 0, 0) }
+    unsafe { raw_syscall!(Sysno::ppoll, descriptors, count, timeout, 0) }
 }
 
 /// `ppoll(2)` without a signal mask; the timeout is shorter than a second.

@@ -7,7 +7,7 @@ use syscalls::Sysno;
 
 use super::call::raw_syscall;
 use super::memory::forget_stack_below;
-use super::{Fd, Outcome, SignalInfo, native};
+use super::{Fd, Outcome, SignalInfo, Text, native, open};
 
 /// `getpid(2)`.
 #[must_use]
@@ -67,7 +67,7 @@ impl PendingLimit {
     pub fn halve(&mut self) {
         let old = &raw mut self.0;
         // SAFETY: the kernel writes one limit.
-        unsafe { raw_syscall!(Sysno::prlimit64, 0, kernel::RLIMIT_SIGPENDING, 0, old) };
+        unsafe { native::getrlimit(kernel::RLIMIT_SIGPENDING, old) };
         let whole = self.0.rlim_cur;
         self.0.rlim_cur = whole / 2;
         self.set();
@@ -77,7 +77,7 @@ impl PendingLimit {
     /// Makes it ours.
     pub fn set(&self) {
         // SAFETY: the kernel reads one limit.
-        unsafe { raw_syscall!(Sysno::prlimit64, 0, kernel::RLIMIT_SIGPENDING, &raw const self.0, 0) };
+        unsafe { native::setrlimit(kernel::RLIMIT_SIGPENDING, &raw const self.0) };
     }
 }
 
@@ -116,21 +116,61 @@ pub fn wait(pid: i32, status: &mut WaitStatus) -> Outcome {
 }
 
 /// Whether `pid` is a child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where it is not. Nothing is reaped.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 pub fn find_child(pid: i32) -> Outcome {
-    waitid(kernel::P_PID, pid)
+    waitid(kernel::P_PID as usize, pid.cast_unsigned() as usize)
 }
 
 /// Whether there is any child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where there is none. Nothing is
 /// reaped.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 pub fn find_any_child() -> Outcome {
-    waitid(kernel::P_ALL, 0)
+    waitid(kernel::P_ALL as usize, 0)
 }
 
-#[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
-fn waitid(which: u32, pid: i32) -> Outcome {
+#[inline(never)]
+fn waitid(which: usize, pid: usize) -> Outcome {
     let options = kernel::WEXITED | kernel::WNOHANG | kernel::WNOWAIT;
     // SAFETY: into a null siginfo the kernel writes nothing.
-    Outcome::new(unsafe { raw_syscall!(Sysno::waitid, which, pid.cast_unsigned(), 0, options, 0) })
+    Outcome::new(unsafe { raw_syscall!(Sysno::waitid, which, pid, 0, options, 0) })
+}
+
+/// The children of this process as the kernel lists them (Linux 3.17, with a setting that is on in practice): those who came
+/// last stand last, orphans that were adopted included.
+#[derive(Debug)]
+pub struct Children(Fd);
+
+impl Children {
+    /// Where they are listed.
+    pub const PATH: Text<'static> = Text::new(c"/proc/thread-self/children");
+
+    /// Opens the list.
+    #[must_use]
+    pub fn list() -> Self {
+        Self(open(Some(Self::PATH), 0))
+    }
+
+    /// How that went.
+    pub const fn outcome(&self) -> Outcome {
+        self.0.outcome()
+    }
+
+    /// The next one's pid; 0 behind the last one, and where there is no list. There is a blank behind each.
+    pub fn take(&self) -> i32 {
+        let mut pid = 0;
+        let mut byte = 0_u8;
+        while self.0.read(core::slice::from_mut(&mut byte)).number() > 0 && byte != b' ' {
+            pid = pid * 10 + i32::from(byte) - i32::from(b'0');
+        }
+        pid
+    }
+
+    /// `close(2)`.
+    pub fn close(self) {
+        self.0.close();
+    }
 }
 
 /// `tgkill(2)`: a signal for the first thread of a process; with 0 for none it tells whether `pid` is a process that we may

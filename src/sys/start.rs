@@ -120,6 +120,7 @@ impl Environment {
 
     /// Takes a variable out of the environment, and its value apart at the blanks. What does not fit stays in one piece
     /// with the last word.
+    #[inline]
     pub fn take_words(self, name: Text<'static>, words: &mut Words) {
         let mut variable = self.find(name);
         let Some(entry) = variable.entry else { return };

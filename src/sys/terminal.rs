@@ -4,7 +4,7 @@ use linux_raw_sys::ioctl::{TIOCGPGRP, TIOCSPGRP};
 use syscalls::Sysno;
 
 use super::call::raw_syscall;
-use super::{STANDARD_INPUT, getpid};
+use super::{STANDARD_INPUT, getpid, native};
 
 /// Makes the calling process, a child that has not executed its program yet, the leader of a process group of its own.
 /// Where the group that it leaves has the foreground of the terminal on standard input, the new one gets it: so `^C`
@@ -17,8 +17,7 @@ pub fn lead_foreground_group(before: i32) {
     let mut foreground = -1_i32;
     // SAFETY: the kernel writes one process group.
     unsafe { raw_syscall!(Sysno::ioctl, STANDARD_INPUT, TIOCGPGRP, &raw mut foreground) };
-    // SAFETY: takes a number only.
-    let own = unsafe { raw_syscall!(Sysno::getpgid, 0) as i32 };
+    let own = native::getpgrp() as i32;
     // SAFETY: takes numbers only.
     unsafe { raw_syscall!(Sysno::setpgid, 0, 0) };
     // No group has the number that is still there where nothing was written.

@@ -126,7 +126,7 @@ impl<'a> Text<'a> {
 #[repr(C)]
 pub struct TextBuffer {
     /// Where the string ends: there is a NUL.
-    end: u16,
+    end: u32,
     /// Written up to and including `end`.
     bytes: [MaybeUninit<u8>; TextBuffer::CAPACITY],
 }
@@ -148,7 +148,7 @@ impl TextBuffer {
 
     /// Adds a byte.
     pub fn put(&mut self, byte: u8) {
-        if let Some([place, next]) = self.bytes.get_mut(usize::from(self.end)..usize::from(self.end) + 2) {
+        if let Some([place, next]) = self.bytes.get_mut(self.end as usize..self.end as usize + 2) {
             *place = MaybeUninit::new(byte);
             *next = MaybeUninit::new(0);
             self.end += 1;
@@ -172,14 +172,14 @@ impl TextBuffer {
 
     /// Adds the working directory and a slash, if there is such a directory (`getcwd(2)`).
     pub fn put_working_directory(&mut self) {
-        let room = Self::CAPACITY - usize::from(self.end);
+        let room = Self::CAPACITY - self.end as usize;
         // SAFETY: the end is in the buffer.
-        let place = unsafe { self.bytes.as_mut_ptr().add(usize::from(self.end)) };
+        let place = unsafe { self.bytes.as_mut_ptr().add(self.end as usize) };
         // SAFETY: the kernel writes at most as many bytes as there is room for.
         let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::getcwd, place, room) });
         if !outcome.is_failure() {
             // So many bytes were written: the directory and its NUL, whose place the slash takes.
-            self.end += outcome.number() as u16 - 1;
+            self.end += outcome.number() as u32 - 1;
             self.put(b'/');
         }
     }
@@ -189,13 +189,13 @@ impl TextBuffer {
     #[inline]
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: so many bytes were written.
-        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), usize::from(self.end)) }
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.end as usize) }
     }
 
     /// How many bytes there are so far.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "whether it is empty is asked of its text")]
-    pub const fn len(&self) -> u16 {
+    pub const fn len(&self) -> u32 {
         self.end
     }
 
@@ -207,8 +207,8 @@ impl TextBuffer {
 
     /// The string from one of its bytes on.
     #[must_use]
-    pub fn text_from(&self, start: u16) -> Text<'_> {
-        let start = usize::from(start.min(self.end));
+    pub fn text_from(&self, start: u32) -> Text<'_> {
+        let start = start.min(self.end) as usize;
         // SAFETY: the end is in the buffer.
         let first = unsafe { self.bytes.as_ptr().add(start) };
         // SAFETY: all up to and including `end` is written, and there is a NUL.
@@ -219,7 +219,9 @@ impl TextBuffer {
     pub const fn clear(&mut self) {
         self.end = 0;
         self.bytes[0] = MaybeUninit::new(0);
-        // Not needed, but four bytes are one store.
+        // Not needed, but eight bytes are one store.
         self.bytes[1] = MaybeUninit::new(0);
+        self.bytes[2] = MaybeUninit::new(0);
+        self.bytes[3] = MaybeUninit::new(0);
     }
 }
