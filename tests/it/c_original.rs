@@ -206,7 +206,7 @@ fn point_09_the_pid_file_is_looked_at_soon_and_past_a_launcher_that_stays() {
         let started = std::time::Instant::now();
         let proxy = Proxy::new(&scope).options(["-v"]);
         let mut run = Followed::start(&scope, proxy, &["--launcher-stays"]);
-        let following = format!("pidproxy: following {}", run.daemon);
+        let following = format!("pidproxy: following: {}", run.daemon);
         run.running.expect_line(|line| line == following);
         best = best.min(started.elapsed());
         let launcher = scope.reports().expect("launcher", "ready").pid();
@@ -324,12 +324,12 @@ fn point_12_a_daemon_that_replaces_itself_is_followed_and_its_status_kept() {
     let mut run = Followed::start(&scope, proxy, &["--replace-on=USR2", "--exit-on=TERM:9"]);
     let mut daemon = run.daemon;
     for _ in 0..3 {
-        let following = format!("pidproxy: following {daemon}");
+        let following = format!("pidproxy: following: {daemon}");
         run.running.expect_line(|line| line == following);
         run.running.signal(libc::SIGUSR2);
         daemon = scope.reports().expect("replacement", "ready").pid();
     }
-    let following = format!("pidproxy: following {daemon}");
+    let following = format!("pidproxy: following: {daemon}");
     run.running.expect_line(|line| line == following);
     run.running.signal(libc::SIGTERM);
     run.running.wait().expect_code(9);

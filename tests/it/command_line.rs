@@ -16,10 +16,11 @@ use crate::harness::needs;
 use crate::harness::{Finished, Input, Output, Proxy, Scope};
 
 /// All options, with the names of their arguments.
-const OPTIONS: [(&str, Option<&str>); 23] = [
+const OPTIONS: [(&str, Option<&str>); 24] = [
     ("-E", Some("PATH")),
     ("-G", Some("GROUP")),
     ("-H", None),
+    ("-K", None),
     ("-R", Some("SECONDS")),
     ("-U", Some("USER[:GROUP]")),
     ("-a", None),
@@ -299,7 +300,7 @@ fn a_restart_without_a_command_is_refused() {
     let refused = |proxy: Proxy<'_>, words: &[&str]| {
         let finished = proxy.run();
         let outcome = place.check_nothing_happened(&finished, "-R");
-        let is_exact = finished.stderr == "pidproxy: cannot use -R: missing\n";
+        let is_exact = finished.stderr == "pidproxy: -R: missing\n";
         outcome.and(is_exact.then_some(()).ok_or(finished.stderr)).map_err(|fault| format!("{words:?}: {fault}"))
     };
     let lines: [&[&str]; 9] = [
@@ -398,7 +399,7 @@ fn options_are_clustered_and_values_attached() {
         let finished = proxy.command(["sh", "-c", "exit 42"]).run().expect_code(RAN);
         let seen: String = [
             (!place.has_left_over("pid")).then_some('f'),
-            finished.stderr.contains("pidproxy: launched ").then_some('v'),
+            finished.stderr.contains("pidproxy: launched: ").then_some('v'),
         ]
         .into_iter()
         .flatten()
@@ -451,7 +452,7 @@ fn the_command_is_taken_as_it_is() {
         // Of a name that is empty it is hard to say whether it is not there or can not be executed.
         let is_status_good = finished.code() == Some(127) || command.is_empty() && finished.code() == Some(126);
         assert!(is_status_good, "{command:?}: {}", finished.status);
-        let named = finished.stderr.strip_prefix("pidproxy: cannot ").is_some_and(|line| line.contains(command));
+        let named = finished.stderr.strip_prefix("pidproxy: ").is_some_and(|line| line.contains(command));
         assert!(named && finished.stderr.lines().count() == 1, "{command:?}: {:?}", finished.stderr);
         assert!(finished.stdout.is_empty() && !place.directory.join("started").exists(), "{command:?}");
         assert!(place.has_left_over("pid"), "{command:?}");
@@ -481,7 +482,7 @@ fn strange_words_are_refused_in_one_line() {
         long.clone().into_bytes(),
         b"two\nlines".to_vec(),
         b"\n".to_vec(),
-        b"pidproxy: cannot forge\npidproxy: cannot be trusted: x".to_vec(),
+        b"pidproxy: forged\npidproxy: to be trusted: x".to_vec(),
         b"\x1b[2J\x07\r\x08".to_vec(),
         b"\xff\xfe\x80".to_vec(),
         b"%s%n%d".to_vec(),

@@ -209,11 +209,11 @@ impl<'scope> Life<'scope> {
 
     /// The proxy follows the pid in the file, and that is the daemon.
     fn expect_found(&mut self, program: &Path) {
-        let launcher = self.expect_number("pidproxy: launched ");
-        self.pid = self.expect_number("pidproxy: following ");
+        let launcher = self.expect_number("pidproxy: launched: ");
+        self.pid = self.expect_number("pidproxy: following: ");
         // Cron's file names the launcher first.
         while self.daemon.daemonizes && self.pid == launcher {
-            self.pid = self.expect_number("pidproxy: following ");
+            self.pid = self.expect_number("pidproxy: following: ");
         }
         let written = fs::metadata((self.daemon.pid_file)(&self.place)).and_then(|about| about.modified());
         let written = written.unwrap_or_else(|error| panic!("the pid file: {error}\n{}", self.evidence()));
@@ -252,7 +252,7 @@ impl<'scope> Life<'scope> {
 
     /// The proxy follows this process from now on.
     fn expect_following(&mut self, pid: i32) {
-        self.running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+        self.running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
         self.pid = pid;
     }
 

@@ -68,7 +68,7 @@ fn a_burst_arrives_with_its_payloads() {
         let scope = Scope::new();
         let mut followed = Followed::start(&scope, refused.proxy(&scope).options(["-v"]), &[]);
         // Until then the launcher has TERM, INT and QUIT, and the daemon only their repetition.
-        followed.running.expect_line(|line| line.starts_with("pidproxy: following "));
+        followed.running.expect_line(|line| line.starts_with("pidproxy: following: "));
         // These make the kernel discard others.
         let discarding = [libc::SIGCONT, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
         let mut sent = signals::forwardable();
@@ -295,7 +295,7 @@ fn a_foreign_daemon_is_followed() {
         scope.reports().expect("daemon", "ready");
         fs::write(scope.path("pid"), format!("{}\n", daemon.pid())).expect("a new file");
         let mut running = refused.proxy(&scope).options(["-v"]).pid_file(scope.path("pid")).spawn();
-        running.expect_line(|line| line.starts_with("pidproxy: following "));
+        running.expect_line(|line| line.starts_with("pidproxy: following: "));
         running.signal(libc::SIGUSR1);
         running.queue(signals::real_time(4), 99);
         let reports = scope.reports().expect_signals("daemon", 2);
@@ -379,9 +379,9 @@ fn init_needs_neither_subreaper_nor_pidfds() {
     }
     let reports = scope.reports().expect_signals("daemon", 10);
     assert_eq!(reports.iter().map(Report::value).collect::<Vec<_>>(), (0..10).collect::<Vec<_>>());
-    followed.running.expect_line(|line| line.starts_with("pidproxy: following "));
+    followed.running.expect_line(|line| line.starts_with("pidproxy: following: "));
     followed.running.signal(libc::SIGUSR2);
-    followed.running.expect_line(|line| line.starts_with("pidproxy: following "));
+    followed.running.expect_line(|line| line.starts_with("pidproxy: following: "));
     followed.running.signal(libc::SIGTERM);
     followed.running.wait().expect_code(9);
 }
@@ -462,7 +462,7 @@ fn without_a_signalfd_there_is_no_launch() {
         let scope = Scope::new();
         let prefix = strace(&scope, "signalfd4:error=ENOMEM:when=1");
         let line = launch(Proxy::new(&scope).options(options).prefix(prefix), &scope).run().expect_failure("");
-        assert_eq!(line, format!("pidproxy: cannot start {}: ENOMEM", scope.specimen().display()), "{options:?}");
+        assert_eq!(line, format!("pidproxy: {}: ENOMEM", scope.specimen().display()), "{options:?}");
         assert_eq!(scope.reports().all(), [], "{options:?}");
     }
 }
@@ -474,8 +474,8 @@ fn a_passing_failure_is_got_over() {
         return skip(&reason);
     }
     let failures = [
-        ("openat", "EMFILE"),
-        ("openat", "EINTR"),
+        ("?open,openat", "EMFILE"),
+        ("?open,openat", "EINTR"),
         (fstat(), "EIO"),
         ("read", "EINTR"),
         ("read", "EIO"),
@@ -515,7 +515,7 @@ fn a_lasting_failure_ends_the_search_in_time() {
         return skip(&reason);
     }
     let fstat = format!("{}:error=EIO", fstat());
-    for injection in ["openat:error=EMFILE", "openat:error=EACCES", &fstat] {
+    for injection in ["?open,openat:error=EMFILE", "?open,openat:error=EACCES", &fstat] {
         let scope = Scope::new();
         let proxy = Proxy::new(&scope).options(["-w", "1"]).prefix(strace(&scope, injection));
         let followed = Followed::start(&scope, proxy, &[]);
@@ -585,8 +585,9 @@ fn a_file_that_cannot_be_removed_is_not_believed() {
         fs::create_dir(scope.path("run")).expect("a new directory");
         let pid_file = scope.path("run").join("pid");
         fs::write(&pid_file, format!("{}\n", stranger.pid())).expect("a new file");
-        let proxy =
-            Proxy::new(&scope).prefix(strace(&scope, &format!("unlinkat:error={error}"))).options(["-f", "-w", LONG]);
+        let proxy = Proxy::new(&scope)
+            .prefix(strace(&scope, &format!("?unlink,unlinkat:error={error}")))
+            .options(["-f", "-w", LONG]);
         let followed = Followed::start_with(&scope, proxy, &pid_file, &["--no-pid-file"]);
         let mut looks = Looks::at(&pid_file);
         followed.running.signal(libc::SIGUSR1);

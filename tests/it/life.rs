@@ -209,7 +209,7 @@ fn a_target_that_was_the_launcher_is_not_waited_for_without_reason() {
     let late = ["--launcher-pid-first", "--after-exit=60000", "--launcher-stays", &launcher.launcher_option()];
     let mut running = daemon(&scope, &late).options(["-v"]).spawn();
     let pid = scope.reports().expect("launcher", "ready").pid();
-    let following = format!("pidproxy: following {pid}");
+    let following = format!("pidproxy: following: {pid}");
     running.expect_line(|line| line == following);
     let start = Instant::now();
     launcher.send("exit 0");
@@ -230,7 +230,7 @@ fn a_target_that_was_the_launcher_is_not_waited_for_without_reason() {
         };
         let launcher = scope.reports().expect("launcher", "ready").pid();
         control.send("write-pid-file");
-        let following = format!("pidproxy: following {launcher}");
+        let following = format!("pidproxy: following: {launcher}");
         running.expect_line(|line| line == following);
         control.send("exit 0");
         running.wait().expect_code(0);
@@ -246,10 +246,10 @@ fn a_daemon_takes_over_from_a_target_that_was_its_launcher() {
     let mut running = daemon(&scope, &stays).options(["-w", "0", "-v"]).spawn();
     scope.reports().expect("daemon", "ready");
     let pid = scope.reports().expect("launcher", "ready").pid();
-    let first = running.expect_line(|line| line.starts_with("pidproxy: following "));
+    let first = running.expect_line(|line| line.starts_with("pidproxy: following: "));
     launcher.send("exit 0");
-    if first == format!("pidproxy: following {pid}") {
-        running.expect_line(|line| line.starts_with("pidproxy: following "));
+    if first == format!("pidproxy: following: {pid}") {
+        running.expect_line(|line| line.starts_with("pidproxy: following: "));
     }
     expect_forwarding(&scope, &running, "daemon");
     running.signal(libc::SIGTERM);
@@ -387,7 +387,7 @@ fn an_upgrade_that_is_taken_back_changes_nothing() {
     let proxy = daemon(&scope, &["--upgrade-on=USR2", "--exit-on=TERM:9"]).options(options);
     let mut running = proxy.spawn();
     let pid = scope.reports().expect("daemon", "ready").pid();
-    running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
     running.signal(libc::SIGUSR2);
     let successor = scope.reports().expect("daemon-successor", "ready").pid();
     signals::send(successor, libc::SIGTERM).expect("the successor lives");
@@ -614,7 +614,7 @@ fn an_empty_environment_is_enough() {
         .pid_file(&pid_file)
         .command(["sh", "-c", &format!("echo $$ >{}; kill -STOP $$", pid_file.display())])
         .spawn();
-    let line = running.expect_line(|line| line.starts_with("pidproxy: following "));
+    let line = running.expect_line(|line| line.starts_with("pidproxy: following: "));
     let pid: i32 = line.rsplit(' ').next().and_then(|pid| pid.parse().ok()).expect("a pid");
     let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("our own process's");
     assert_eq!(String::from_utf8_lossy(&environment), "");
@@ -716,7 +716,7 @@ fn an_idle_proxy_does_not_wake_up_for_a_foreign_daemon() {
     scope.reports().expect("daemon", "ready");
     std::fs::write(scope.path("pid"), format!("{}\n", daemon.pid())).expect("a new file");
     let mut running = Proxy::new(&scope).options(["-v"]).pid_file(scope.path("pid")).spawn();
-    running.expect_line(|line| line.starts_with("pidproxy: following "));
+    running.expect_line(|line| line.starts_with("pidproxy: following: "));
     expect_forwarding(&scope, &running, "daemon");
     expect_no_wake_up(&running);
 }

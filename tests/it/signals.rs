@@ -235,7 +235,7 @@ fn an_attached_daemon_gets_every_signal() {
     let daemon = scope.reports().expect("daemon", "ready").pid();
     std::fs::write(&pid_file, format!("{daemon}\n")).expect("a pid file");
     let mut running = Proxy::new(&scope).options(["-v"]).pid_file(&pid_file).spawn();
-    running.expect_line(|line| line == format!("pidproxy: following {daemon}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {daemon}"));
     let burst = burst(forwardable_but(&[libc::SIGCONT]));
     for &(number, value) in &burst {
         running.queue(number, value);

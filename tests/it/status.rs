@@ -126,7 +126,7 @@ fn once_the_daemon_is_known_the_launcher_may_end_as_it_likes() {
         let proxy = Proxy::new(&scope).options(["-v"]);
         let arguments = ["--launcher-stays", &launcher_control.launcher_option()];
         let mut run = Followed::start(&scope, proxy, &arguments);
-        let following = format!("pidproxy: following {}", run.daemon);
+        let following = format!("pidproxy: following: {}", run.daemon);
         run.running.expect_line(|line| line == following);
         let launcher = scope.reports().expect("launcher", "ready").pid();
         launcher_control.send(ending);
@@ -204,7 +204,7 @@ fn a_launcher_that_stays_is_the_target_when_the_time_is_over() {
         let control = scope.control("control");
         let mut running = launcher(&scope, &["-v", "-w", wait], &[&control.option()]).spawn();
         let launcher = scope.reports().expect("program", "ready").pid();
-        running.expect_line(|line| line == format!("pidproxy: following {launcher}"));
+        running.expect_line(|line| line == format!("pidproxy: following: {launcher}"));
         running.signal(libc::SIGHUP);
         scope.reports().expect("program", "signal");
         control.send(ending);
@@ -225,7 +225,7 @@ fn a_launcher_that_names_itself_is_the_target() {
             .specimen(["program", ending])
             .spawn();
         let launcher = scope.reports().expect("program", "ready").pid();
-        running.expect_line(|line| line == format!("pidproxy: following {launcher}"));
+        running.expect_line(|line| line == format!("pidproxy: following: {launcher}"));
         running.signal(libc::SIGUSR2);
         let code = ending.rsplit_once(':').and_then(|(_, code)| code.parse().ok()).expect("a status");
         running.wait().expect_code(code);

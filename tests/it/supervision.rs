@@ -1,5 +1,6 @@
-//! What makes a supervisor of the proxy: grace periods, a log, readiness, restarts.
+//! What makes a supervisor of the proxy: grace periods, an end for what is left over, a log, readiness, restarts.
 
+mod descendants;
 mod grace;
 mod log;
 mod ready;

@@ -76,13 +76,32 @@ macro_rules! assert_same_calls {
 }
 
 assert_same_calls! {
-    chdir SYS_chdir clone SYS_clone close SYS_close close_range SYS_close_range dup3 SYS_dup3 execve SYS_execve exit SYS_exit
-    getcwd SYS_getcwd getpgid SYS_getpgid getpid SYS_getpid ioctl SYS_ioctl kill SYS_kill madvise SYS_madvise
-    openat SYS_openat pidfd_open SYS_pidfd_open pidfd_send_signal SYS_pidfd_send_signal ppoll SYS_ppoll prctl SYS_prctl
-    prlimit64 SYS_prlimit64 read SYS_read rt_sigaction SYS_rt_sigaction rt_sigprocmask SYS_rt_sigprocmask
+    chdir SYS_chdir clone SYS_clone close SYS_close close_range SYS_close_range execve SYS_execve exit SYS_exit
+    getcwd SYS_getcwd getpid SYS_getpid ioctl SYS_ioctl kill SYS_kill madvise SYS_madvise
+    pidfd_open SYS_pidfd_open pidfd_send_signal SYS_pidfd_send_signal ppoll SYS_ppoll prctl SYS_prctl
+    read SYS_read rt_sigaction SYS_rt_sigaction rt_sigprocmask SYS_rt_sigprocmask
     rt_sigqueueinfo SYS_rt_sigqueueinfo setpgid SYS_setpgid signalfd4 SYS_signalfd4 tgkill SYS_tgkill
-    unlinkat SYS_unlinkat wait4 SYS_wait4 waitid SYS_waitid write SYS_write
+    wait4 SYS_wait4 waitid SYS_waitid write SYS_write
 }
+
+#[cfg(not(any(target_arch = "aarch64", target_arch = "riscv64")))]
+assert_same_calls! {
+    dup2 SYS_dup2 getpgrp SYS_getpgrp open SYS_open poll SYS_poll unlink SYS_unlink
+}
+#[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
+assert_same_calls! { dup3 SYS_dup3 getpgid SYS_getpgid openat SYS_openat unlinkat SYS_unlinkat }
+
+#[cfg(target_pointer_width = "64")]
+assert_same_calls! { setrlimit SYS_setrlimit }
+#[cfg(all(target_pointer_width = "64", not(target_arch = "powerpc64")))]
+assert_same_calls! { getrlimit SYS_getrlimit }
+#[cfg(target_arch = "powerpc64")]
+assert_same_calls! { ugetrlimit SYS_ugetrlimit }
+#[cfg(target_pointer_width = "32")]
+assert_same_calls! { prlimit64 SYS_prlimit64 }
+// With 64 bits both forms of a limit are the same.
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(size_of::<kernel::rlimit64>() == size_of::<libc::rlimit>());
 
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "powerpc64", target_arch = "s390x"))]
 assert_same_calls! { alarm SYS_alarm }

@@ -115,6 +115,7 @@ fn number_on_i386(number: i64) -> i64 {
     match number {
         libc::SYS_clone => 120,
         libc::SYS_ioctl => 54,
+        libc::SYS_kill => 37,
         libc::SYS_ppoll => 309,
         libc::SYS_prctl => 172,
         libc::SYS_setgroups => 206,

@@ -206,7 +206,7 @@ impl Finished {
         assert!(
             finished.stderr.lines().count() == 1
                 && finished.stderr.ends_with('\n')
-                && step.starts_with("pidproxy: cannot ")
+                && step.starts_with("pidproxy: ")
                 && step.contains(&subject)
                 && !reason.is_empty(),
             "not one line about {subject}\n{}",
@@ -224,7 +224,7 @@ impl Finished {
         let is_reason = !reason.is_empty() && !reason.starts_with('-');
         if self.code() != Some(125) {
             Err(format!("{} in place of 125, and {:?}", self.status, self.stderr))
-        } else if !is_one_line || !complaint.starts_with("pidproxy: cannot ") || !is_reason {
+        } else if !is_one_line || !complaint.starts_with("pidproxy: ") || !is_reason {
             Err(format!("not one line with a reason: {:?}", self.stderr))
         } else if !complaint.contains(word) {
             Err(format!("{word:?} is not named: {:?}", self.stderr))

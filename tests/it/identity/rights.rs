@@ -134,12 +134,12 @@ fn a_pid_file_that_the_user_cannot_read_is_not_read() {
         }
     }
     let mut allowed = attach(0o600, 0o700, &[]);
-    allowed.expect_line(|line| line.contains(&format!("following {pid}")));
+    allowed.expect_line(|line| line.contains(&format!("following: {pid}")));
     allowed.signal(libc::SIGUSR1);
     scope.reports().expect("program", "signal");
     drop(allowed);
     let mut running = attach(0o644, 0o755, &["-U", "anna"]);
-    running.expect_line(|line| line.contains(&format!("following {pid}")));
+    running.expect_line(|line| line.contains(&format!("following: {pid}")));
     running.signal(libc::SIGTERM);
     daemon.wait().expect_code(0);
     running.wait().expect_code(0);
@@ -222,7 +222,7 @@ fn a_process_that_the_user_cannot_signal_is_not_signalled() {
     assert!(scope.reports().all_of("victim", "signal").is_empty(), "{}", scope.evidence());
     // It is only the rights that hold the signal back.
     let mut running = accounts.proxy().options(["-v", "-a"]).pid_file(&pid_file).spawn();
-    running.expect_line(|line| line.contains(&format!("following {pid}")));
+    running.expect_line(|line| line.contains(&format!("following: {pid}")));
     running.signal(libc::SIGUSR1);
     assert_eq!(scope.reports().expect("victim", "signal").number("number"), libc::SIGUSR1.into());
     control.send("exit 0");

@@ -62,7 +62,7 @@ fn statuses(engine: &Arc<Engine>, scope: &Scope, name: &str) {
         engine.run(scope, name, &[IMAGE, "/specimen", "program", option]).run().expect_code(code);
     }
     let missing = engine.run(scope, name, &[IMAGE, "/no/such/file"]).run().expect_code(127);
-    assert!(missing.stderr.contains("pidproxy: cannot execute /no/such/file"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("pidproxy: /no/such/file"), "{}", missing.stderr);
 }
 
 fn poor(engine: &Arc<Engine>, scope: &Scope, name: &str) {

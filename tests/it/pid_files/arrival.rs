@@ -157,7 +157,7 @@ fn a_pid_of_the_same_length_within_a_tick_is_believed() {
     let proxy = Proxy::new(&scope).options(["-v", "-w", LONG]).pid_file(&pid_file);
     let mut running = proxy.command(["sh", "-c", &launcher]).spawn();
     let program = scope.reports().expect("program", "ready").pid();
-    running.expect_line(|line| line.starts_with("pidproxy: following "));
+    running.expect_line(|line| line.starts_with("pidproxy: following: "));
     // Before, the launcher might take the status.
     let is_ours = || (proc::children(running.pid()) == [program]).then_some(());
     assert!(eventually(DEADLINE, is_ours).is_some(), "{}", scope.evidence());

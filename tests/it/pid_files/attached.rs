@@ -14,7 +14,7 @@ fn a_running_daemon_is_attached_to() {
         // From long before, and unchanged: here that is as it should be.
         stage.write(format!("{}{end}", daemon.pid()));
         let mut proxy = stage.attach().options(["-v"]).spawn();
-        let following = format!("pidproxy: following {}", daemon.pid());
+        let following = format!("pidproxy: following: {}", daemon.pid());
         proxy.expect_line(|line| line == following);
         send_burst(&proxy);
         match number {
@@ -134,7 +134,7 @@ fn attached_and_next(scope: &Scope) -> (Stage<'_>, Stranger<'_>, Running, Runnin
 }
 
 fn expect_following(proxy: &mut Running, pid: i32) {
-    let following = format!("pidproxy: following {pid}");
+    let following = format!("pidproxy: following: {pid}");
     proxy.expect_line(|line| line == following);
 }
 
@@ -219,7 +219,7 @@ fn attaching_can_mean_a_group() {
     let members = ["daemon", "child1"];
     for (option, number, members) in [("-v", libc::SIGUSR1, &members[..1]), ("-vg", libc::SIGUSR2, &members)] {
         let mut proxy = stage.attach().options([option]).spawn();
-        let following = format!("pidproxy: following {pid}");
+        let following = format!("pidproxy: following: {pid}");
         proxy.expect_line(|line| line == following);
         proxy.signal(number);
         for member in members {

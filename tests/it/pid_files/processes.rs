@@ -35,7 +35,8 @@ fn init_is_no_daemon_and_zero_is_nobody() {
                 running.signal(number);
             }
         }
-        running.expect_line(|line| line.starts_with("pidproxy: cannot "));
+        let complaint = format!("pidproxy: {}: ", stage.pid_file.display());
+        running.expect_line(|line| line.starts_with(&complaint));
         control.send("here");
         scope.reports().expect("stranger", "here");
         assert_eq!(scope.reports().all_of("stranger", "signal"), []);

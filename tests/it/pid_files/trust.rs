@@ -173,7 +173,7 @@ fn with_a_any_file_is_believed() {
     stage.write_as(line(stranger.pid()), None, 0o666);
     let proxy = stage.launch().options(["-a", "-v"]).spawn();
     let mut proxy = proxy;
-    let following = format!("pidproxy: following {}", stranger.pid());
+    let following = format!("pidproxy: following: {}", stranger.pid());
     proxy.expect_line(|line| line == following);
     send_burst(&proxy);
     expect_stranger_followed(stranger, proxy);

@@ -244,7 +244,7 @@ fn a_launcher_that_is_the_target_gets_nothing_twice() {
     }
     running.signal(libc::SIGHUP);
     running.queue(real_time(1), 5);
-    running.expect_line(|line| line == format!("pidproxy: following {launcher}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {launcher}"));
     // What waited for the target is the launcher's now.
     for expected in [(libc::SIGHUP, 0), (real_time(1), 5)] {
         let report = scope.reports().expect("program", "signal");

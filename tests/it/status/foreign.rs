@@ -12,7 +12,7 @@ fn attach(scope: &Scope) -> (Running, Running, Control) {
     let pid = scope.reports().expect("program", "ready").pid();
     fs::write(scope.path("pid"), format!("{pid}\n")).expect("a pid file");
     let mut running = Proxy::new(scope).options(["-v"]).pid_file(scope.path("pid")).spawn();
-    running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
     (program, running, control)
 }
 
@@ -60,7 +60,7 @@ fn without_pidfds_a_foreign_target_ends_us_with_success() {
     fs::write(scope.path("pid"), format!("{pid}\n")).expect("a pid file");
     let mut running =
         Proxy::new(&scope).options(["-v"]).pid_file(scope.path("pid")).refuse(&Refusal::PIDFDS, libc::ENOSYS).spawn();
-    running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
     running.signal(libc::SIGUSR1);
     scope.reports().expect("program", "signal");
     control.send("exit 9");
@@ -79,7 +79,7 @@ fn a_grandchild_that_is_adopted_later_has_its_status() {
             let arguments =
                 ["--single-fork", "--launcher-stays", "--launcher-exit-on=TERM:0", &launcher_control.launcher_option()];
             let mut run = Followed::start(&scope, proxy, &arguments);
-            let following = format!("pidproxy: following {}", run.daemon);
+            let following = format!("pidproxy: following: {}", run.daemon);
             run.running.expect_line(|line| line == following);
             let launcher = scope.reports().expect("launcher", "ready").pid();
             assert_eq!(proc::parent(run.daemon), Some(launcher));
@@ -102,7 +102,7 @@ fn a_daemon_that_ends_before_its_parent_has_its_status() {
         let proxy = Proxy::new(&scope).options(["-v"]).refuse(refusals, libc::ENOSYS);
         let arguments = ["--single-fork", "--launcher-stays", &launcher_control.launcher_option()];
         let mut run = Followed::start(&scope, proxy, &arguments);
-        let following = format!("pidproxy: following {}", run.daemon);
+        let following = format!("pidproxy: following: {}", run.daemon);
         run.running.expect_line(|line| line == following);
         scope.reports().expect("launcher", "ready");
         run.control.send("exit 7");

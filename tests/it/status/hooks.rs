@@ -93,7 +93,7 @@ fn the_hook_is_told_how_an_attached_daemon_ended() {
         fs::write(scope.path("pid"), format!("{pid}\n")).expect("a pid file");
         let proxy = Proxy::new(&scope).options(["-v"]).options(options).options([option(&hook)]);
         let mut running = proxy.pid_file(scope.path("pid")).spawn();
-        running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+        running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
         control.send(ending);
         program.wait();
         let is_told = needs::tells_foreign_status();
@@ -352,7 +352,7 @@ fn a_hook_that_can_not_be_executed_leaves_the_status_alone() {
                 .expect_code(5);
         let complaint = finished.stderr.strip_suffix('\n').unwrap_or_default();
         assert!(
-            complaint.starts_with("pidproxy: cannot ")
+            complaint.starts_with("pidproxy: ")
                 && complaint.contains(&format!(" {name}: "))
                 && !complaint.contains('\n'),
             "{name}: {:?}",
@@ -384,7 +384,7 @@ fn a_daemon_that_is_replaced_has_one_hook() {
     let hook = scope.script("hook", &format!("#!/bin/sh\necho ran >>'{}'\n", scope.path("ran").display()));
     let proxy = Proxy::new(&scope).options(["-v", &option(&hook)]);
     let mut run = Followed::start(&scope, proxy, &["--replace-on=USR2", "--exit-on=TERM:6"]);
-    let following = |pid: i32| move |line: &str| line == format!("pidproxy: following {pid}");
+    let following = |pid: i32| move |line: &str| line == format!("pidproxy: following: {pid}");
     run.running.expect_line(following(run.daemon));
     run.running.signal(libc::SIGUSR2);
     let replacement = scope.reports().expect("replacement", "ready").pid();

@@ -93,9 +93,9 @@ impl<'scope> Lives<'scope> {
 
     fn expect_end(&mut self, status: i32) {
         // Before, the end of a launcher may be told.
-        let following = format!("pidproxy: following {}", self.pid.get());
+        let following = format!("pidproxy: following: {}", self.pid.get());
         self.running.expect_line(|line| line == following);
-        self.running.expect_line(|line| line == format!("pidproxy: ended with {status}"));
+        self.running.expect_line(|line| line == format!("pidproxy: ended: {status}"));
     }
 
     /// How many lives there were.
@@ -116,7 +116,7 @@ impl<'scope> Lives<'scope> {
     #[track_caller]
     fn stop(self, code: i32) {
         // Before, it would be the launcher that is told.
-        let is_followed = || noted(&self.running, "pidproxy: following ").contains(&self.pid.get()).then_some(());
+        let is_followed = || noted(&self.running, "pidproxy: following: ").contains(&self.pid.get()).then_some(());
         assert!(eventually(DEADLINE, is_followed).is_some(), "{}", self.scope.evidence());
         self.running.signal(libc::SIGTERM);
         self.expect_over(code);
@@ -192,7 +192,7 @@ fn it_is_launched_again_however_it_ended() {
         let followed: Vec<i32> = finished
             .stderr
             .lines()
-            .filter_map(|line| line.strip_prefix("pidproxy: following ")?.parse().ok())
+            .filter_map(|line| line.strip_prefix("pidproxy: following: ")?.parse().ok())
             .collect();
         assert_eq!(followed, pids, "{kind:?}");
     }

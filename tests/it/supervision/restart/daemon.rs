@@ -25,7 +25,7 @@ fn however_the_pid_file_is_written_the_next_daemon_is_found() {
         let lives = Lives::start(&scope, Kind::Daemon, options, &[arguments, &["--exit-on=TERM:5"]].concat());
         for ending in ["exit 0", "exit 3", "die KILL"] {
             let pid = lives.next();
-            let is_followed = || noted(&lives.running, "pidproxy: following ").contains(&pid).then_some(());
+            let is_followed = || noted(&lives.running, "pidproxy: following: ").contains(&pid).then_some(());
             assert!(eventually(DEADLINE, is_followed).is_some(), "{options:?} {arguments:?}\n{}", scope.evidence());
             lives.end(ending);
         }
@@ -51,8 +51,8 @@ fn what_an_earlier_life_has_left_in_the_pid_file_is_stale() {
         let second = lives.next();
         assert_eq!(scope.path("pid").exists(), !options.contains(&"-f"), "{options:?}");
         lives.control.send("write-pid-file");
-        lives.running.expect_line(|line| line == format!("pidproxy: following {second}"));
-        assert_eq!(noted(&lives.running, "pidproxy: following "), [first, second], "{options:?}");
+        lives.running.expect_line(|line| line == format!("pidproxy: following: {second}"));
+        assert_eq!(noted(&lives.running, "pidproxy: following: "), [first, second], "{options:?}");
         lives.running.signal(libc::SIGTERM);
         lives.running.wait().expect_code(5);
     }
@@ -67,7 +67,7 @@ fn a_daemon_that_replaces_itself_is_not_launched_again() {
         lives.next();
         lives.running.signal(libc::SIGUSR2);
         let replacement = scope.reports().expect("replacement", "ready").pid();
-        let is_followed = || noted(&lives.running, "pidproxy: following ").contains(&replacement).then_some(());
+        let is_followed = || noted(&lives.running, "pidproxy: following: ").contains(&replacement).then_some(());
         assert!(eventually(DEADLINE, is_followed).is_some(), "{}", scope.evidence());
         assert_eq!(lives.count(), life);
         // The end of the replacement is one.
@@ -93,15 +93,15 @@ fn a_foreign_daemon_is_launched_again() {
     fs::write(&next, pid(&first)).expect("a new file");
     let mut running =
         Kind::Daemon.proxy(&scope, &["-R0"]).command(["cp"]).command([next.clone(), scope.path("pid")]).spawn();
-    running.expect_line(|line| line == format!("pidproxy: following {}", first.pid()));
+    running.expect_line(|line| line == format!("pidproxy: following: {}", first.pid()));
     fs::write(&next, pid(&second)).expect("our own file");
     signals::send(first.pid(), libc::SIGKILL).expect("it lives");
     first.wait();
-    running.expect_line(|line| line == format!("pidproxy: following {}", second.pid()));
+    running.expect_line(|line| line == format!("pidproxy: following: {}", second.pid()));
     running.signal(libc::SIGTERM);
     second.wait().expect_code(5);
     let finished = running.wait().expect_code(if needs::tells_foreign_status() { 5 } else { 0 });
-    let ends = finished.stderr.lines().filter(|line| line.starts_with("pidproxy: ended with ")).count();
+    let ends = finished.stderr.lines().filter(|line| line.starts_with("pidproxy: ended: ")).count();
     // Of a launcher whose file was there before its end nothing is told.
     assert!((2..=4).contains(&ends), "two launchers, two daemons: {}", finished.stderr);
 }

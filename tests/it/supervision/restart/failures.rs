@@ -18,14 +18,14 @@ fn a_command_that_is_not_there_may_come() {
         let proxy = kind.proxy(&scope, &["-R0"]).command([&command]);
         let mut running = proxy.command(kind.words(&scope, &control)).command(["--exit-on=TERM:5"]).spawn();
         for _ in 0..3 {
-            running.expect_line(|line| line == "pidproxy: ended with 127");
+            running.expect_line(|line| line == "pidproxy: ended: 127");
         }
         symlink(scope.specimen(), &command).expect("a new link");
         scope.reports().expect(kind.name(), "ready");
         fs::remove_file(&command).expect("our own link");
         control.send("exit 0");
-        running.expect_line(|line| line == "pidproxy: ended with 0");
-        running.expect_line(|line| line == "pidproxy: ended with 127");
+        running.expect_line(|line| line == "pidproxy: ended: 0");
+        running.expect_line(|line| line == "pidproxy: ended: 127");
         symlink(scope.specimen(), &command).expect("a new link");
         scope.reports().expect(kind.name(), "ready");
         running.signal(libc::SIGTERM);
@@ -44,7 +44,7 @@ fn a_command_that_is_not_executable_may_become_it() {
         let proxy = kind.proxy(&scope, &["-R0"]).command([&command]);
         let mut running = proxy.command(kind.words(&scope, &control)).command(["--exit-on=TERM:5"]).spawn();
         for _ in 0..3 {
-            running.expect_line(|line| line == "pidproxy: ended with 126");
+            running.expect_line(|line| line == "pidproxy: ended: 126");
         }
         fs::set_permissions(&command, Permissions::from_mode(0o755)).expect("our own file");
         scope.reports().expect(kind.name(), "ready");
@@ -67,8 +67,8 @@ fn third_time(scope: &Scope, before: &str) -> PathBuf {
 #[test]
 fn a_launch_that_fails_is_tried_again() {
     for (before, seen) in [
-        ("exit 9", "pidproxy: ended with 9"),
-        ("kill -9 $$", "pidproxy: ended with 137"),
+        ("exit 9", "pidproxy: ended: 9"),
+        ("kill -9 $$", "pidproxy: ended: 137"),
         ("exit 0", ": ENOENT"),
         ("echo nonsense >'PID'; exit 0", ": no pid"),
     ] {
@@ -119,12 +119,13 @@ fn the_status_of_a_failed_launch_is_ours_in_the_pause() {
                 scope.reports().expect("daemon", "ready");
                 fs::write(scope.path("failing"), "").expect("a new file");
                 control.send("exit 3");
-                running.expect_line(|line| line == "pidproxy: ended with 3");
+                running.expect_line(|line| line == "pidproxy: ended: 3");
             }
             if code == 125 {
-                running.expect_line(|line| line.starts_with("pidproxy: cannot follow "));
+                let complaint = format!("pidproxy: {}: ", scope.path("pid").display());
+                running.expect_line(|line| line.starts_with(&complaint));
             } else {
-                running.expect_line(|line| line == format!("pidproxy: ended with {code}"));
+                running.expect_line(|line| line == format!("pidproxy: ended: {code}"));
             }
             running.signal(libc::SIGTERM);
             running.wait().expect_code(code);
@@ -177,7 +178,7 @@ fn what_ended_a_later_launcher_is_not_sent_to_the_hook() {
     let command = first_then(&scope, &Kind::Daemon.words(&scope, &control), &hanging());
     let mut running = Kind::Daemon.proxy(&scope, &["-w600", "-R0", &hook]).command([command]).spawn();
     let daemon = scope.reports().expect("daemon", "ready").pid();
-    running.expect_line(|line| line == format!("pidproxy: following {daemon}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {daemon}"));
     control.send("exit 7");
     scope.reports().expect("launcher", "ready");
     running.signal(libc::SIGTERM);
@@ -202,14 +203,14 @@ fn what_ended_a_launcher_is_not_sent_to_the_next_daemon() {
     let mut running = Kind::Daemon.proxy(&scope, &["-w600", "-R0", "-rTERM=USR1"]).command([command]).spawn();
     scope.reports().expect("launcher", "ready");
     running.signal(libc::SIGTERM);
-    running.expect_line(|line| line == format!("pidproxy: ended with {}", 128 + libc::SIGUSR1));
+    running.expect_line(|line| line == format!("pidproxy: ended: {}", 128 + libc::SIGUSR1));
     let daemon = scope.reports().expect("daemon", "ready").pid();
-    running.expect_line(|line| line == format!("pidproxy: following {daemon}"));
+    running.expect_line(|line| line == format!("pidproxy: following: {daemon}"));
     // The last signal: what was sent before, and by then, is there before.
     running.signal(64);
     assert_eq!(scope.reports().expect("daemon", "signal").number("number"), 64, "and nothing before it");
     // That is no end of the run: it is launched again.
-    running.expect_line(|line| line == "pidproxy: ended with 5");
+    running.expect_line(|line| line == "pidproxy: ended: 5");
 }
 
 /// The first launches may fail.
@@ -226,7 +227,7 @@ fn readiness_is_told_of_the_first_target() {
         let proxy = with_ready(kind.proxy(&scope, &["-R0"]), &ready).command([&command]);
         let mut running = proxy.command(kind.words(&scope, &control)).command(["--exit-on=TERM:5"]).spawn();
         for _ in 0..5 {
-            running.expect_line(|line| line == "pidproxy: ended with 127");
+            running.expect_line(|line| line == "pidproxy: ended: 127");
         }
         assert_eq!(fs::read_to_string(&ready).expect("a file"), "", "{kind:?}");
         symlink(scope.specimen(), &command).expect("a new link");
@@ -256,16 +257,16 @@ fn without_a_process_the_descriptors_are_kept() {
             "inject=clone:error=EAGAIN:when=1",
         ]);
         let mut lives = Lives::start_by(&scope, kind, proxy, &["--exit-on=TERM:5"]);
-        let complaint = format!("pidproxy: cannot start {}: EAGAIN", scope.specimen().display());
+        let complaint = format!("pidproxy: {}: EAGAIN", scope.specimen().display());
         lives.running.expect_line(|line| line == complaint);
         let pid = lives.next();
-        lives.running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+        lives.running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
         assert!(
             proc::descriptors(pid).contains(&(7, "/dev/zero".to_owned())),
             "{kind:?}: {:?}",
             proc::descriptors(pid)
         );
-        assert_eq!(noted(&lives.running, "pidproxy: launched ").len(), 1, "{kind:?}\n{}", scope.evidence());
+        assert_eq!(noted(&lives.running, "pidproxy: launched: ").len(), 1, "{kind:?}\n{}", scope.evidence());
         lives.stop(5);
     }
 }
@@ -279,10 +280,10 @@ fn a_log_that_can_not_be_opened_is_tried_again() {
         fs::create_dir(&log).expect("a new directory");
         let option = format!("-l{}", log.display());
         let mut lives = Lives::start(&scope, kind, &["-R0", &option], &["--exit-on=TERM:5"]);
-        let complaint = format!("pidproxy: cannot log {}: ", log.display());
+        let complaint = format!("pidproxy: {}: ", log.display());
         for _ in 0..3 {
             lives.running.expect_line(|line| line.starts_with(&complaint));
-            lives.running.expect_line(|line| line == "pidproxy: ended with 125");
+            lives.running.expect_line(|line| line == "pidproxy: ended: 125");
         }
         assert_eq!(scope.reports().all().len(), 0, "{kind:?}");
         fs::remove_dir(&log).expect("our own directory");
@@ -298,8 +299,9 @@ fn what_dies_early_in_each_life_is_reaped() {
     let scope = Scope::new();
     let daemon = ["daemon", "--no-pid-file", "--die-early=3"];
     let mut running = Kind::Daemon.proxy(&scope, &["-R0", "-w1"]).specimen(daemon).spawn();
+    let complaint = format!("pidproxy: {}: ", scope.path("pid").display());
     for _ in 0..5 {
-        running.expect_line(|line| line.starts_with("pidproxy: cannot follow "));
+        running.expect_line(|line| line.starts_with(&complaint));
     }
     let children = proc::children(running.pid()).len();
     assert!(children <= 2, "{children} children after five lives\n{}", scope.evidence());

@@ -63,6 +63,6 @@ fn process_1_removes_what_a_life_has_left_in_the_pid_file() {
     }
     let pid = lives.next();
     lives.control.send("write-pid-file");
-    lives.running.expect_line(|line| line == format!("pidproxy: following {pid}"));
+    lives.running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
     lives.stop(5);
 }

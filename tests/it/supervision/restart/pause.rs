@@ -165,7 +165,7 @@ fn orphans_are_reaped_in_the_pause() {
     let pid = scope.reports().expect("orphan", "ready").pid();
     scope.reports().expect("program", "ready");
     control.send("exit 3");
-    running.expect_line(|line| line == "pidproxy: ended with 3");
+    running.expect_line(|line| line == "pidproxy: ended: 3");
     let is_adopted = || (proc::children(running.pid()) == [pid]).then_some(());
     assert!(eventually(DEADLINE, is_adopted).is_some(), "{}", scope.evidence());
     orphan.send("exit 99");
@@ -188,7 +188,7 @@ fn the_end_of_an_orphan_in_the_pause_is_not_the_targets() {
     scope.reports().expect("orphan", "ready");
     scope.reports().expect("program", "ready");
     control.send("exit 7");
-    running.expect_line(|line| line == "pidproxy: ended with 7");
+    running.expect_line(|line| line == "pidproxy: ended: 7");
     orphan.send("exit 99");
     let is_reaped = || proc::children(pid).is_empty().then_some(());
     assert!(eventually(DEADLINE, is_reaped).is_some(), "{}", scope.evidence());
@@ -242,7 +242,7 @@ fn what_ended_together_with_the_target_is_reaped_in_the_pause() {
     let are_dead = || pids.iter().all(|&pid| proc::state(pid) == Some('Z')).then_some(());
     assert!(eventually(DEADLINE, are_dead).is_some(), "{}", scope.evidence());
     followed::go_on(running.pid());
-    running.expect_line(|line| line == "pidproxy: ended with 137");
+    running.expect_line(|line| line == "pidproxy: ended: 137");
     let is_reaped = || proc::children(running.pid()).is_empty().then_some(());
     assert!(eventually(DEADLINE, is_reaped).is_some(), "{}", scope.evidence());
     running.signal(libc::SIGTERM);
