@@ -17,8 +17,6 @@ use crate::harness::{DEADLINE, Looks, PPOLL_TIME64, Proxy, Refusal, Report, Scop
 /// A wait that a test never sees the end of, for `-w`.
 const LONG: &str = "600";
 
-const NAMESPACE: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
-
 /// Some calls that are refused, and the answer that they get.
 struct Refused {
     calls: Vec<Refusal>,
@@ -365,13 +363,13 @@ fn without_a_subreaper_the_daemon_is_foreign() {
 /// As an emulator of another architecture has it, and as a container does: no subreaper is needed, no pidfd is there.
 #[test]
 fn init_needs_neither_subreaper_nor_pidfds() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE)) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
     let mut refusals = Refusal::PIDFDS.to_vec();
     refusals.push(Refusal::Call(libc::SYS_prctl));
-    let proxy = Proxy::new(&scope).prefix(["unshare"]).prefix(NAMESPACE).refuse(&refusals, libc::EINVAL);
+    let proxy = Proxy::new(&scope).process_1().refuse(&refusals, libc::EINVAL);
     let proxy = proxy.options(["-v", "-w", LONG]);
     let mut followed = Followed::start(&scope, proxy, &["--after-exit=20", "--replace-on=USR2", "--exit-on=TERM:9"]);
     for value in 0..10 {

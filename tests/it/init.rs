@@ -12,20 +12,7 @@ mod peers;
 mod switcher;
 mod terminal;
 
-use crate::harness::{Proxy, Scope, needs};
-
-/// What starts its program as process 1 of a namespace of its own, with a `/proc` that shows it.
-const NAMESPACE: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
-
-/// Needs to be able to make process 1.
-fn namespaces() -> Result<(), String> {
-    needs::root().and_then(|()| needs::unshare(&NAMESPACE))
-}
-
-/// Lets it be process 1.
-fn as_first(proxy: Proxy<'_>) -> Proxy<'_> {
-    proxy.prefix(["unshare"]).prefix(NAMESPACE)
-}
+use crate::harness::{Proxy, Scope};
 
 /// The proxy in init mode, without its command.
 fn init(scope: &Scope) -> Proxy<'_> {

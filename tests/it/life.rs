@@ -13,8 +13,6 @@ use crate::harness::{Control, DEADLINE, Input, Looks, Output, Proxy, Running, Sc
 /// A wait that a test never sees the end of, for `-w`.
 const LONG: &str = "600";
 
-const NAMESPACE: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
-
 /// The proxy with a launcher of the specimen's.
 fn daemon<'scope>(scope: &'scope Scope, arguments: &[&str]) -> Proxy<'scope> {
     Proxy::new(scope)
@@ -488,13 +486,12 @@ fn pending(proxy: &Running) -> u64 {
 
 #[test]
 fn init_reaps_orphans() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE)) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
     let running = Proxy::new(&scope)
-        .prefix(["unshare"])
-        .prefix(NAMESPACE)
+        .process_1()
         .options(["-w", "0"])
         .pid_file(scope.path("pid"))
         .specimen(["orphans", "--count=500", "--exit-on=TERM:9"])

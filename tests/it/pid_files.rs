@@ -25,9 +25,6 @@ const OTHER_USER: u32 = 4712;
 /// A wait that a test never sees the end of, for `-w`.
 const LONG: &str = "600";
 
-/// Options of unshare(1) for a pid namespace.
-const NAMESPACE: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
-
 /// What is made of the pid file.
 type Forge = fn(&Stage<'_>, &Stranger<'_>);
 

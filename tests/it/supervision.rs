@@ -12,3 +12,29 @@ use crate::harness::{Proxy, Scope};
 fn program<'scope>(scope: &'scope Scope, options: &[&str], arguments: &[&str]) -> Proxy<'scope> {
     Proxy::new(scope).options(options).pid_file("-").specimen(["program"]).command(arguments)
 }
+
+/// A pause that nobody waits out.
+const FOR_EVER: &str = "-R2000000";
+
+/// What the command becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// It is the target itself, under an init.
+    Program,
+    /// It leaves a daemon behind, with a pid file.
+    Daemon,
+}
+
+impl Kind {
+    const BOTH: [Self; 2] = [Self::Program, Self::Daemon];
+
+    /// The word before the target's reports.
+    fn name(self) -> &'static str {
+        if self == Self::Program { "program" } else { "daemon" }
+    }
+
+    /// How many targets there were.
+    fn lives(self, scope: &Scope) -> usize {
+        scope.reports().all_of(self.name(), "ready").len()
+    }
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Place, Who, ask, find, first_pid, runs};
 use crate::harness::needs::{self, skip};
-use crate::harness::{DEADLINE, Proxy, Running, Scope, eventually, followed, proc, signals};
+use crate::harness::{DEADLINE, Proxy, Running, Scope, eventually, followed, numbers_behind, proc, signals};
 
 /// The longest that a life lasts: redis serves after some ten milliseconds.
 const LIFE_MOST: u64 = 60;
@@ -140,12 +140,9 @@ impl<'scope> Soak<'scope> {
         let is_over = eventually(DEADLINE, || scope.left_over().is_empty().then_some(()));
         assert!(is_over.is_some(), "{}", scope.evidence());
         // Each was launched once, and died once.
-        let numbers = |text: &str, beginning: &str| -> Vec<i32> {
-            text.lines().filter_map(|line| line.strip_prefix(beginning)?.parse().ok()).collect()
-        };
-        let launched = numbers(&finished.stderr, "pidproxy: launched: ");
+        let launched = numbers_behind(&finished.stderr, "pidproxy: launched: ");
         assert_eq!((launched.len(), self.lives.len()), (kills + 1, kills + 1), "{evidence}");
-        let died = numbers(&finished.stderr, "pidproxy: ended: ").into_iter().filter(|status| *status == 137);
+        let died = numbers_behind(&finished.stderr, "pidproxy: ended: ").into_iter().filter(|status| *status == 137);
         assert_eq!(died.count(), kills, "{evidence}");
         let is_note = |line: &str| line.rsplit_once(": ").is_some_and(|(_, number)| number.parse::<i32>().is_ok());
         assert!(finished.stderr.lines().all(is_note), "{}", finished.stderr);
@@ -155,7 +152,7 @@ impl<'scope> Soak<'scope> {
         let logs: Vec<String> = self.logs.iter().map(|log| fs::read_to_string(log).expect("a log")).collect();
         assert!(logs.len() == 1 + kills / LIVES_OF_A_LOG || kills < LIVES_OF_A_LOG, "{} logs", logs.len());
         let log = logs.concat();
-        let told = numbers(&log, "launch ");
+        let told = numbers_behind(&log, "launch ");
         match self.form {
             Form::Daemon => assert_eq!(told, launched),
             Form::Program => {

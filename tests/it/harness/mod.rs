@@ -49,6 +49,11 @@ pub(crate) use scope::Control;
 pub(crate) use scope::Scope;
 pub(crate) use screen::Screen;
 
+/// The numbers of the lines that begin like this, as those of `-v`: `pidproxy: following: 123`.
+pub(crate) fn numbers_behind(text: &str, beginning: &str) -> Vec<i32> {
+    text.lines().filter_map(|line| line.strip_prefix(beginning)?.parse().ok()).collect()
+}
+
 /// How long anything may take that should happen at once. Long, for it is only ever waited out by a test that fails, and
 /// the machine may be busy or emulated.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);

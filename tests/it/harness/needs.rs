@@ -64,6 +64,14 @@ pub(crate) fn unshare(options: &[&str]) -> Result<(), String> {
     }
 }
 
+/// The options by which unshare(1) makes process 1 of a namespace of its own, with a `/proc` that shows it.
+pub(super) const NAMESPACE: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
+
+/// Needs to be able to make process 1: see [`super::Proxy::process_1`].
+pub(crate) fn process_1() -> Result<(), String> {
+    root().and_then(|()| unshare(&NAMESPACE))
+}
+
 /// Needs these calls, which `REFUSED_CALLS` may have taken away (see [`super::refusal::imposed`]).
 pub(crate) fn calls(wanted: &[Refusal]) -> Result<(), String> {
     match refusal::imposed().iter().find(|(refused, _)| wanted.contains(refused)) {

@@ -130,6 +130,11 @@ impl<'scope> Proxy<'scope> {
         self
     }
 
+    /// Lets it be process 1 of a namespace of its own, behind the prefix so far: needs [`super::needs::process_1`].
+    pub(crate) fn process_1(self) -> Self {
+        self.prefix(["unshare"]).prefix(super::needs::NAMESPACE)
+    }
+
     /// Another `argv[0]` for the first program of the line, as `docker-init`; with a runner, which has to be qemu-user, for
     /// the proxy. (With a prefix it is not the proxy's; use a symlink and [`Proxy::binary`] there.)
     pub(crate) fn argument_zero(mut self, name: impl AsRef<OsStr>) -> Self {

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{as_first, init, namespaces};
+use super::init;
 use crate::harness::needs::{self, skip};
 use crate::harness::{DEADLINE, Proxy, Report, Scope, eventually, proc};
 
@@ -50,11 +50,11 @@ fn a_launcher_finds_its_own_pid_as_well() {
 
 #[test]
 fn process_1_hands_its_activation_on() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
-    let facts = facts(&scope, as_first(init(&scope)).prefix(["sh", "-c", ACTIVATED, "sh"]));
+    let facts = facts(&scope, init(&scope).process_1().prefix(["sh", "-c", ACTIVATED, "sh"]));
     check_activated(&facts);
     assert_ne!(facts.pid(), 1);
 }
@@ -62,14 +62,14 @@ fn process_1_hands_its_activation_on() {
 /// A pid with more digits than ours has to fit where ours was.
 #[test]
 fn a_longer_pid_fits() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for last in ["8", "98", "998", "9998"] {
         let scope = Scope::new();
         let script = r#"echo "$0" >/proc/sys/kernel/ns_last_pid; sh -c "$INNER" sh "$@"; exit $?"#;
         let inner = r#"LISTEN_PID=$$ LISTEN_FDS=0 exec "$@""#;
-        let facts = facts(&scope, as_first(init(&scope)).env("INNER", inner).prefix(["sh", "-c", script, last]));
+        let facts = facts(&scope, init(&scope).process_1().env("INNER", inner).prefix(["sh", "-c", script, last]));
         if Path::new("/proc/sys/kernel/ns_last_pid").exists() {
             assert_eq!(facts.number("pid"), last.parse::<i64>().expect("a number") + 2);
         }
@@ -172,12 +172,12 @@ fn a_relative_pid_file_is_found_where_we_were_started() {
 
 #[test]
 fn process_1_leaves_its_directory() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
     let directory = scope.path("").canonicalize().expect("our own directory");
-    let running = as_first(init(&scope)).directory(&directory).specimen(["program"]).spawn();
+    let running = init(&scope).process_1().directory(&directory).specimen(["program"]).spawn();
     scope.reports().expect("program", "ready");
     let pid = running.pid();
     let is_root = || (fs::read_link(format!("/proc/{pid}/cwd")).ok()? == *"/").then_some(());

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::namespaces;
 use crate::harness::engines::{
     Engine, IMAGE, Kind, engine, expect_report, expect_reports, only_report, static_specimen,
 };
@@ -280,7 +279,7 @@ fn bare_root(scope: &Scope) -> Result<PathBuf, String> {
 #[test]
 fn an_empty_root_will_do() {
     let scope = Scope::new();
-    let root = match namespaces().and_then(|()| bare_root(&scope)) {
+    let root = match needs::process_1().and_then(|()| bare_root(&scope)) {
         Err(reason) => return skip(&reason),
         Ok(root) => root,
     };

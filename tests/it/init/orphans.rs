@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::{as_first, init, namespaces};
+use super::init;
 use crate::harness::needs::{self, skip};
 use crate::harness::{Control, DEADLINE, Proxy, Running, Scope, eventually, proc};
 
@@ -44,11 +44,11 @@ fn a_burst(proxy: Proxy<'_>, scope: &Scope) {
 
 #[test]
 fn process_1_reaps_a_hundred_thousand() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
-    a_burst(as_first(init(&scope)), &scope);
+    a_burst(init(&scope).process_1(), &scope);
 }
 
 #[test]
@@ -125,11 +125,11 @@ fn ends_in_the_middle(proxy: Proxy<'_>, scope: &Scope) -> Running {
 
 #[test]
 fn the_end_of_the_main_process_ends_process_1_in_the_middle() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
-    let running = ends_in_the_middle(as_first(init(&scope)), &scope);
+    let running = ends_in_the_middle(init(&scope).process_1(), &scope);
     let finished = running.wait().expect_code(7);
     // In a namespace that ends the kernel refuses to fork before it kills.
     let mut others = finished.stderr.lines().filter(|line| !line.starts_with("specimen: cannot fork: "));

@@ -1,6 +1,5 @@
 //! `pidproxy -`: nothing to run, only to reap, until TERM or INT.
 
-use super::{as_first, namespaces};
 use crate::harness::followed::settle;
 use crate::harness::needs::{self, skip};
 use crate::harness::{DEADLINE, Proxy, Running, Scope, eventually, proc, signals};
@@ -51,12 +50,12 @@ fn other_signals_do_not() {
 
 #[test]
 fn process_1_ends_with_0() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for number in [libc::SIGTERM, libc::SIGINT] {
         let scope = Scope::new();
-        let running = as_first(pause(&scope)).spawn();
+        let running = pause(&scope).process_1().spawn();
         at_rest(&running);
         running.signal(number);
         running.wait().expect_code(0);
@@ -66,11 +65,11 @@ fn process_1_ends_with_0() {
 /// As of a pod's infrastructure container: the namespace's orphans come from processes that it did not start.
 #[test]
 fn process_1_reaps_the_orphans_of_others() {
-    if let Err(reason) = namespaces().and_then(|()| needs::program("nsenter")) {
+    if let Err(reason) = needs::process_1().and_then(|()| needs::program("nsenter")) {
         return skip(&reason);
     }
     let scope = Scope::new();
-    let running = as_first(pause(&scope)).spawn();
+    let running = pause(&scope).process_1().spawn();
     let pid = running.pid();
     at_rest(&running);
     let target = format!("--target={pid}");

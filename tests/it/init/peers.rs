@@ -6,7 +6,6 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{NAMESPACE, namespaces};
 use crate::harness::needs::{self, find_program, skip};
 use crate::harness::{DEADLINE, Input, Proxy, Report, Running, Scope, Screen, eventually, proc, signals};
 
@@ -53,7 +52,7 @@ impl Peer {
     /// Process 1.
     fn first<'scope>(&self, scope: &'scope Scope) -> Proxy<'scope> {
         let words = if self.name == "tini" { &["--"] } else { self.as_child };
-        Proxy::absent(scope).prefix(["unshare"]).prefix(NAMESPACE).command([self.program(scope)]).command(words)
+        Proxy::absent(scope).process_1().command([self.program(scope)]).command(words)
     }
 }
 
@@ -466,7 +465,7 @@ fn pinned(peer: &Peer) -> String {
 fn check(index: usize) {
     let peer = &PEERS[index];
     // What is compared is as on this machine.
-    if let Err(reason) = needs::native().and_then(|()| namespaces()).and_then(|()| peer.is_there()) {
+    if let Err(reason) = needs::native().and_then(|()| needs::process_1()).and_then(|()| peer.is_there()) {
         return skip(&reason);
     }
     let faults: Vec<String> = ROWS

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use super::{as_first, init, namespaces};
+use super::init;
 use crate::harness::followed::settle;
 use crate::harness::needs::{self, skip};
 use crate::harness::{Control, DEADLINE, Input, Output, Proxy, Report, Running, Scope, Screen, eventually, proc};
@@ -124,11 +124,11 @@ fn a_session_of_bash_key_by_key() {
 
 #[test]
 fn a_session_of_bash_under_process_1() {
-    if let Err(reason) = namespaces().and_then(|()| needs::program("bash")) {
+    if let Err(reason) = needs::process_1().and_then(|()| needs::program("bash")) {
         return skip(&reason);
     }
     let scope = Scope::new();
-    session_of_bash(as_first(init(&scope)), &scope);
+    session_of_bash(init(&scope).process_1(), &scope);
 }
 
 /// That the test shows something: it passes for tini, which does it right.

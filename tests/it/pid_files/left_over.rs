@@ -6,7 +6,7 @@ use std::os::unix::fs::{chown, symlink};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use super::{NAMESPACE, Stage, Stranger, USER, line, remove_unless_regular, send_burst};
+use super::{Stage, Stranger, USER, line, remove_unless_regular, send_burst};
 use crate::harness::needs::{self, skip};
 use crate::harness::{DEADLINE, Looks, Scope, eventually};
 
@@ -129,14 +129,14 @@ fn with_f_a_file_that_stays_is_not_believed() {
 /// In a new pid namespace nothing in the file can be alive: no `-f` is needed.
 #[test]
 fn init_removes_a_left_over_file() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE)) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for (contents, may_go) in LEFT_OVER {
         let scope = Scope::new();
         let stage = Stage::new(&scope);
         stage.write(contents);
-        let proxy = stage.attach().prefix(["unshare"]).prefix(NAMESPACE).command(TELL).command([&stage.pid_file]);
+        let proxy = stage.attach().process_1().command(TELL).command([&stage.pid_file]);
         let finished = proxy.run();
         assert_eq!(finished.stdout, if may_go { "gone\n" } else { "there\n" }, "{contents:?}");
         finished.expect_failure(&stage.pid_file);
@@ -146,19 +146,14 @@ fn init_removes_a_left_over_file() {
 /// A container that is started again: the number in the file is the launcher's now, as its daemon's will be next to it.
 #[test]
 fn init_does_not_take_its_launcher_for_the_daemon_of_old() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE)) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
     let stage = Stage::new(&scope);
     stage.write("2\n");
     let launcher = scope.control("launcher");
-    let running = stage
-        .launch()
-        .prefix(["unshare"])
-        .prefix(NAMESPACE)
-        .command(["--launcher-stays", &launcher.launcher_option()])
-        .spawn();
+    let running = stage.launch().process_1().command(["--launcher-stays", &launcher.launcher_option()]).spawn();
     assert_eq!(scope.reports().expect("launcher", "ready").pid(), 2);
     scope.reports().expect("daemon", "ready");
     for number in [libc::SIGHUP, libc::SIGUSR1] {

@@ -1,6 +1,6 @@
 //! What a number may stand for: a process that lives, and neither init nor ourselves.
 
-use super::{NAMESPACE, Stage, burst, expect_refused, line, processor_ticks, send_burst};
+use super::{Stage, burst, expect_refused, line, processor_ticks, send_burst};
 use crate::harness::needs::{self, skip};
 use crate::harness::{Looks, Proxy, Scope};
 
@@ -8,7 +8,7 @@ use crate::harness::{Looks, Proxy, Scope};
 /// numbers are groups to kill(2), and -1 is everybody.
 #[test]
 fn init_is_no_daemon_and_zero_is_nobody() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE)) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let init_beside = "\"$@\" & exec \"$SPECIMEN\" program --name=stranger \"$CONTROL\"";
@@ -22,8 +22,7 @@ fn init_is_no_daemon_and_zero_is_nobody() {
             .options(["-w", "1"])
             .env("SPECIMEN", scope.specimen())
             .env("CONTROL", control.option())
-            .prefix(["unshare"])
-            .prefix(NAMESPACE)
+            .process_1()
             .prefix(["sh", "-c", init_beside, "sh"])
             .spawn();
         assert_eq!(scope.reports().expect("stranger", "ready").pid(), 1);

@@ -9,7 +9,7 @@ mod untold;
 
 use std::time::{Duration, Instant};
 
-use super::program;
+use super::{Kind, program};
 use crate::harness::needs::{self, skip};
 use crate::harness::{Control, DEADLINE, Proxy, Refusal, Running, Scope, eventually, followed, proc, signals};
 
@@ -23,24 +23,6 @@ const ENDS: &str = r#""$0" program --name=ends --exit-on=TERM:0"#;
 
 /// Stays when it is told to end, until the test says so.
 const STAYS: &str = r#""$0" program --name=stays --control=stays"#;
-
-/// What the command becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// It is the target itself, under an init.
-    Program,
-    /// It leaves a daemon behind, with a pid file.
-    Daemon,
-}
-
-impl Kind {
-    const BOTH: [Self; 2] = [Self::Program, Self::Daemon];
-
-    /// The word before the target's reports.
-    fn name(self) -> &'static str {
-        if self == Self::Program { "program" } else { "daemon" }
-    }
-}
 
 /// How the proxy comes to have the orphans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,17 +44,10 @@ impl Place {
     fn put(self, proxy: Proxy<'_>) -> Proxy<'_> {
         match self {
             Self::Subreaper => proxy,
-            Self::First => proxy.prefix(["unshare"]).prefix(NAMESPACE),
-            Self::FirstWithoutProc => proxy.prefix(["unshare"]).prefix(NAMESPACE).prefix(WITHOUT_PROC),
+            Self::First => proxy.process_1(),
+            Self::FirstWithoutProc => proxy.process_1().prefix(WITHOUT_PROC),
         }
     }
-}
-
-const NAMESPACE: [&str; 3] = ["--pid", "--fork", "--mount-proc"];
-
-/// Needs to be able to make process 1.
-fn namespaces() -> Result<(), String> {
-    needs::root().and_then(|()| needs::unshare(&NAMESPACE))
 }
 
 /// A target with descendants. Its directory is the scope's, so that the members can name their FIFOs there.
@@ -221,7 +196,7 @@ fn what_is_left_is_ended_before_the_hook_and_the_end() {
 
 #[test]
 fn process_1_ends_what_is_left_with_proc_and_without() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for kind in Kind::BOTH {
@@ -296,7 +271,7 @@ fn hundreds_are_told_once_each() {
 
 #[test]
 fn process_1_tells_hundreds_once_each() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     many_are_told(Kind::Program, Place::First);
@@ -341,7 +316,7 @@ fn what_stays_is_killed_in_time() {
 
 #[test]
 fn process_1_kills_what_stays_in_time() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for place in Place::FIRST {
@@ -353,7 +328,7 @@ fn process_1_kills_what_stays_in_time() {
 #[test]
 fn what_ends_later_is_not_killed() {
     for place in [Place::Subreaper, Place::First] {
-        if let (Place::First, Err(reason)) = (place, namespaces()) {
+        if let (Place::First, Err(reason)) = (place, needs::process_1()) {
             return skip(&reason);
         }
         let scope = Scope::new();

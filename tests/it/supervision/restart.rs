@@ -13,29 +13,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::{FOR_EVER, Kind};
 use crate::harness::signals::{self, real_time};
-use crate::harness::{Control, DEADLINE, Proxy, Report, Running, Scope, eventually, proc};
-
-/// A pause that nobody waits out.
-const FOR_EVER: &str = "-R2000000";
-
-/// What the command becomes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// It is the target itself, under an init.
-    Program,
-    /// It leaves a daemon behind, with a pid file.
-    Daemon,
-}
+use crate::harness::{Control, DEADLINE, Proxy, Report, Running, Scope, eventually, numbers_behind, proc};
 
 impl Kind {
-    const BOTH: [Self; 2] = [Self::Program, Self::Daemon];
-
-    /// The word before the reports of a life.
-    fn name(self) -> &'static str {
-        if self == Self::Program { "program" } else { "daemon" }
-    }
-
     /// What there is to run, without the specimen and its arguments.
     fn proxy<'scope>(self, scope: &'scope Scope, options: &[&str]) -> Proxy<'scope> {
         let pid_file = if self == Self::Program { PathBuf::from("-") } else { scope.path("pid") };
@@ -100,7 +82,7 @@ impl<'scope> Lives<'scope> {
 
     /// How many lives there were.
     fn count(&self) -> usize {
-        self.scope.reports().all_of(self.kind.name(), "ready").len()
+        self.kind.lives(self.scope)
     }
 
     /// The signals that lives have reported so far and nobody took, this one's included.
@@ -116,7 +98,8 @@ impl<'scope> Lives<'scope> {
     #[track_caller]
     fn stop(self, code: i32) {
         // Before, it would be the launcher that is told.
-        let is_followed = || noted(&self.running, "pidproxy: following: ").contains(&self.pid.get()).then_some(());
+        let is_followed =
+            || numbers_behind(&self.running.stderr(), "pidproxy: following: ").contains(&self.pid.get()).then_some(());
         assert!(eventually(DEADLINE, is_followed).is_some(), "{}", self.scope.evidence());
         self.running.signal(libc::SIGTERM);
         self.expect_over(code);
@@ -148,11 +131,6 @@ fn hooks(scope: &Scope, pid: i32) -> Vec<String> {
     let text = fs::read_to_string(scope.path("hooks")).unwrap_or_default();
     let end = format!(" {pid}");
     text.lines().map(|line| line.strip_suffix(&end).unwrap_or_else(|| panic!("{line}: not {pid}")).to_owned()).collect()
-}
-
-/// The pids of the notes that begin like this.
-fn noted(running: &Running, beginning: &str) -> Vec<i32> {
-    running.stderr().lines().filter_map(|line| line.strip_prefix(beginning)?.parse().ok()).collect()
 }
 
 /// The signals that the proxy takes now: the mask of its signalfd, in which TERM is in a pause and not in a search.
@@ -189,12 +167,7 @@ fn it_is_launched_again_however_it_ended() {
         lives.running.signal(libc::SIGTERM);
         let finished = lives.running.wait().expect_code(5);
         expect_nothing_left(&scope);
-        let followed: Vec<i32> = finished
-            .stderr
-            .lines()
-            .filter_map(|line| line.strip_prefix("pidproxy: following: ")?.parse().ok())
-            .collect();
-        assert_eq!(followed, pids, "{kind:?}");
+        assert_eq!(numbers_behind(&finished.stderr, "pidproxy: following: "), pids, "{kind:?}");
     }
 }
 
@@ -226,7 +199,7 @@ fn what_is_told_to_end_is_not_launched_again() {
             lives.running.signal(signal);
             lives.running.wait().expect_code(code);
             expect_nothing_left(&scope);
-            assert_eq!(scope.reports().all_of(kind.name(), "ready").len(), 2, "{kind:?} {options:?} {signal}");
+            assert_eq!(kind.lives(&scope), 2, "{kind:?} {options:?} {signal}");
             assert_eq!(hooks(&scope, proxy).len(), 1, "{kind:?} {options:?} {signal}");
         }
     }
@@ -243,7 +216,7 @@ fn what_was_told_to_end_may_take_its_time() {
         scope.reports().expect(kind.name(), "signal");
         lives.end("exit 6");
         lives.expect_over(6);
-        assert_eq!(scope.reports().all_of(kind.name(), "ready").len(), 1);
+        assert_eq!(kind.lives(&scope), 1);
     }
 }
 

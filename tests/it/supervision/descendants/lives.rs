@@ -1,19 +1,10 @@
 //! With `-R`: each life ends with all that it has left.
 
-use super::{
-    ENDS, Family, Kind, NO_KILL, Place, STAYS, TERM, expect_looks, expect_told, leaving, namespaces, new, told,
-};
-use crate::harness::needs::skip;
+use super::{ENDS, Family, Kind, NO_KILL, Place, STAYS, TERM, expect_looks, expect_told, leaving, new, told};
+use crate::harness::needs::{self, skip};
 use crate::harness::signals::{self, in_set};
 use crate::harness::{DEADLINE, Scope, eventually, proc};
-
-/// A pause that nobody waits out.
-const FOR_EVER: &str = "-R2000000";
-
-/// How many targets there were.
-fn count(family: &Family<'_>) -> usize {
-    family.scope.reports().all_of(family.kind.name(), "ready").len()
-}
+use crate::supervision::FOR_EVER;
 
 /// When the next target is there, nothing of the last life is.
 fn each_life_is_ended(kind: Kind, place: Place) {
@@ -51,7 +42,7 @@ fn what_a_life_has_left_is_ended_before_the_next() {
 
 #[test]
 fn process_1_ends_what_a_life_has_left_before_the_next() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for kind in Kind::BOTH {
@@ -77,11 +68,10 @@ fn a_stop_that_comes_meanwhile_ends_the_run() {
             expect_looks(&family.running, 3);
             let pending = in_set(&family.running.status_field("ShdPnd"));
             assert!(pending.contains(&signal), "{kind:?} {pause}: {pending:?}");
-            assert_eq!(count(&family), 1, "{kind:?} {pause}");
+            assert_eq!(kind.lives(&scope), 1, "{kind:?} {pause}");
             stays.send("exit 0");
             family.expect_end(7);
-            let lives = scope.reports().all_of(kind.name(), "ready").len();
-            assert_eq!((lives, told(&scope, "stays")), (1, vec![TERM]), "{kind:?} {pause}");
+            assert_eq!((kind.lives(&scope), told(&scope, "stays")), (1, vec![TERM]), "{kind:?} {pause}");
         }
     }
 }

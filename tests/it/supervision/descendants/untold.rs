@@ -1,8 +1,8 @@
 //! Those that end without having been told, while others stay: nobody is forgotten for that. As a subreaper we know no more
 //! than how many have ended: some may be told once more than they would have to be.
 
-use super::{ENDS, Family, Kind, NO_KILL, Place, STAYS, TERM, expect_looks, expect_told, namespaces, pause_with, told};
-use crate::harness::needs::skip;
+use super::{ENDS, Family, Kind, NO_KILL, Place, STAYS, TERM, expect_looks, expect_told, pause_with, told};
+use crate::harness::needs::{self, skip};
 use crate::harness::{DEADLINE, Scope, eventually, followed, proc, signals};
 
 /// It is a zombie when its parent ends, and the kernel may tell of both with one signal.
@@ -76,7 +76,7 @@ fn orphans_that_end_meanwhile_change_nothing_for_others() {
 
 #[test]
 fn process_1_tells_the_others_while_orphans_end() {
-    if let Err(reason) = namespaces() {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for kind in Kind::BOTH {

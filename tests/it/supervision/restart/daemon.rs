@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use super::{Kind, Lives, expect_pause, noted};
+use super::{Kind, Lives, expect_pause};
 use crate::harness::needs;
 use crate::harness::signals;
-use crate::harness::{DEADLINE, Proxy, Running, Scope, eventually};
+use crate::harness::{DEADLINE, Proxy, Running, Scope, eventually, numbers_behind};
 
 /// A pid file that goes with the daemon, one that is renamed into its place, one that -f removes, and one that names
 /// the launcher first.
@@ -25,7 +25,8 @@ fn however_the_pid_file_is_written_the_next_daemon_is_found() {
         let lives = Lives::start(&scope, Kind::Daemon, options, &[arguments, &["--exit-on=TERM:5"]].concat());
         for ending in ["exit 0", "exit 3", "die KILL"] {
             let pid = lives.next();
-            let is_followed = || noted(&lives.running, "pidproxy: following: ").contains(&pid).then_some(());
+            let is_followed =
+                || numbers_behind(&lives.running.stderr(), "pidproxy: following: ").contains(&pid).then_some(());
             assert!(eventually(DEADLINE, is_followed).is_some(), "{options:?} {arguments:?}\n{}", scope.evidence());
             lives.end(ending);
         }
@@ -52,7 +53,7 @@ fn what_an_earlier_life_has_left_in_the_pid_file_is_stale() {
         assert_eq!(scope.path("pid").exists(), !options.contains(&"-f"), "{options:?}");
         lives.control.send("write-pid-file");
         lives.running.expect_line(|line| line == format!("pidproxy: following: {second}"));
-        assert_eq!(noted(&lives.running, "pidproxy: following: "), [first, second], "{options:?}");
+        assert_eq!(numbers_behind(&lives.running.stderr(), "pidproxy: following: "), [first, second], "{options:?}");
         lives.running.signal(libc::SIGTERM);
         lives.running.wait().expect_code(5);
     }
@@ -67,7 +68,8 @@ fn a_daemon_that_replaces_itself_is_not_launched_again() {
         lives.next();
         lives.running.signal(libc::SIGUSR2);
         let replacement = scope.reports().expect("replacement", "ready").pid();
-        let is_followed = || noted(&lives.running, "pidproxy: following: ").contains(&replacement).then_some(());
+        let is_followed =
+            || numbers_behind(&lives.running.stderr(), "pidproxy: following: ").contains(&replacement).then_some(());
         assert!(eventually(DEADLINE, is_followed).is_some(), "{}", scope.evidence());
         assert_eq!(lives.count(), life);
         // The end of the replacement is one.

@@ -4,9 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
-use super::{Kind, Lives, expect_nothing_left, hook, hooks, launches, noted, with_ready};
+use super::{Kind, Lives, expect_nothing_left, hook, hooks, launches, with_ready};
 use crate::harness::needs::{self, skip};
-use crate::harness::{DEADLINE, Scope, eventually, proc};
+use crate::harness::{DEADLINE, Scope, eventually, numbers_behind, proc};
 
 /// It is told at once that there is no such command; that is an end like others.
 #[test]
@@ -266,7 +266,12 @@ fn without_a_process_the_descriptors_are_kept() {
             "{kind:?}: {:?}",
             proc::descriptors(pid)
         );
-        assert_eq!(noted(&lives.running, "pidproxy: launched: ").len(), 1, "{kind:?}\n{}", scope.evidence());
+        assert_eq!(
+            numbers_behind(&lives.running.stderr(), "pidproxy: launched: ").len(),
+            1,
+            "{kind:?}\n{}",
+            scope.evidence()
+        );
         lives.stop(5);
     }
 }

@@ -4,12 +4,10 @@ use super::{Kind, Lives, expect_nothing_left};
 use crate::harness::needs::{self, skip};
 use crate::harness::{DEADLINE, Scope, eventually, proc};
 
-const NAMESPACE: [&str; 4] = ["unshare", "--pid", "--fork", "--mount-proc"];
-
 /// As process 1 we have the orphans of all lives, those too that live longer than one, and reap them.
 #[test]
 fn process_1_launches_again() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE[1..])) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     for kind in Kind::BOTH {
@@ -19,7 +17,7 @@ fn process_1_launches_again() {
             [ -e "$file" ] || { : >"$file"; ("$0" program --name=orphan "$control" &) }
             exec "$0" "$@""#;
         let control = scope.control("control");
-        let proxy = kind.proxy(&scope, &["-R0"]).prefix(NAMESPACE).command(["sh", "-c", script]);
+        let proxy = kind.proxy(&scope, &["-R0"]).process_1().command(["sh", "-c", script]);
         let proxy = proxy.command([scope.specimen(), scope.path("once")]).command([orphan.option()]);
         let running = proxy.command(kind.words(&scope, &control)).command(["--exit-on=TERM:5"]).spawn();
         scope.reports().expect("orphan", "ready");
@@ -45,14 +43,14 @@ fn process_1_launches_again() {
 /// A left-over pid file is removed before each launch, and not only before the first.
 #[test]
 fn process_1_removes_what_a_life_has_left_in_the_pid_file() {
-    if let Err(reason) = needs::root().and_then(|()| needs::unshare(&NAMESPACE[1..])) {
+    if let Err(reason) = needs::process_1() {
         return skip(&reason);
     }
     let scope = Scope::new();
     let mut lives = Lives::start_by(
         &scope,
         Kind::Daemon,
-        Kind::Daemon.proxy(&scope, &["-R0", "-w600"]).prefix(NAMESPACE),
+        Kind::Daemon.proxy(&scope, &["-R0", "-w600"]).process_1(),
         &["--no-pid-file", "--exit-on=TERM:5"],
     );
     for _ in 0..3 {
