@@ -14,7 +14,7 @@ const SHOWN_TEXT: &[u8] = concat!(
     env!("CARGO_PKG_VERSION"),
     "\n",
     "\
-pidproxy [-HKVafghtvx] [-El PATH] [-GU NAME] [-Rdekw NUMBER] [-p SIGNAL]
+pidproxy [-HKVafghtvx] [-El PATH] [-GU NAME] [-Rdekw N] [-p SIG]
 [-r FROM=TO] [--] pid-file|- [command...]
 "
 )
@@ -27,16 +27,26 @@ const VERSION_END: usize = VERSION + "pidproxy \n".len() + env!("CARGO_PKG_VERSI
 /// The longest wait: its milliseconds are still a 32-bit number.
 const SECONDS_MOST: u32 = 2_000_000;
 
-/// The options: first what is shown at once, then those with a value (numbers, names, paths, signals), then the flags.
-const LETTERS: &CStr = c"hVewkRdGUElrpHKafgtvx";
+/// The options: first those with a value (numbers, names, paths, signals), then the flags, then what is shown at once.
+const LETTERS: &CStr = c"wkRdeGUElrpHKafgtvxhV";
 /// The last of each kind.
-const SHOWN: usize = place(b'V');
-const NUMBERS: usize = place(b'd');
+const NUMBERS: usize = place(b'e');
 const NAMES: usize = place(b'U');
 const PATHS: usize = place(b'l');
 const SIGNALS: usize = place(b'p');
-/// Room for the values of those that have one.
-const VALUES: usize = 12;
+const FLAGS: usize = place(b'x');
+/// Room for the values of those that have one, but for signals.
+const VALUES: usize = SIGNALS + 1;
+/// The letters of what is shown.
+const SHOWN: Text<'static> = {
+    let mut letters = Text::new(LETTERS);
+    let mut place = 0;
+    while place < FLAGS {
+        letters.take();
+        place += 1;
+    }
+    letters
+};
 /// What stands for no descriptor there: one of the standard ones, which it can not be.
 pub const NO_DESCRIPTOR: u32 = 2;
 /// The lowest descriptor for `-d`: those below are the standard ones.
@@ -74,7 +84,7 @@ pub const fn last_bytes(mut text: Text<'_>) -> u64 {
 #[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 fn show(place: usize, is_init: bool) -> ! {
     let start = if is_init { 0 } else { VERSION };
-    let end = if place < SHOWN { SHOWN_TEXT.len() } else { VERSION_END };
+    let end = if place == FLAGS + 1 { SHOWN_TEXT.len() } else { VERSION_END };
     sys::write(sys::STANDARD_OUTPUT, SHOWN_TEXT.get(start..end).unwrap_or_default());
     sys::exit(0)
 }
@@ -83,10 +93,16 @@ fn show(place: usize, is_init: bool) -> ! {
 #[derive(Clone, Debug)]
 #[repr(C)]
 pub struct Options {
+    /// The words that are left: options first, and then the pid file or the command.
+    pub arguments: Arguments,
     /// The options that were given, a bit each.
     given: u32,
+    /// There is no pid file: the command is the target itself.
+    pub is_init: bool,
+    /// The pid file.
+    pub file: Option<Text<'static>>,
     /// `-w`, `-k`, `-R`, `-d`: the number that was given, at the option's place.
-    numbers: [u32; NUMBERS + 1],
+    numbers: [u32; NUMBERS],
     /// `-p`.
     pub parent_death_signal: u32,
     /// The values of the options that were given.
@@ -100,8 +116,11 @@ pub struct Options {
 impl Options {
     /// No options at all, and nothing but zeros in memory.
     pub const NONE: Self = Self {
+        arguments: Arguments::NONE,
+        is_init: false,
+        file: None,
         given: 0,
-        numbers: [0; NUMBERS + 1],
+        numbers: [0; NUMBERS],
         parent_death_signal: 0,
         values: [None; VALUES],
         rewrites: Rewrites::NONE,
@@ -147,23 +166,23 @@ impl Options {
 
     /// Reads options and leaves `arguments` on the first operand, or on what is wrong. Where help or the version is asked
     /// for, shows it and ends the program.
-    pub fn read(&mut self, arguments: &mut Arguments, is_init: bool) -> Outcome {
-        while let Some(mut letters) = arguments.peek() {
+    pub fn read(&mut self) -> Outcome {
+        while let Some(mut letters) = self.arguments.peek() {
             if letters.take() != b'-' || letters.is_empty() {
                 break;
             }
-            let mut rest = *arguments;
+            let mut rest = self.arguments;
             rest.take();
             if letters.peek() == b'-' {
                 letters.take();
                 // Long options fit into a word. Of what does not it has the last bytes, but none is 0.
                 let name = last_bytes(letters);
                 if name == 0 {
-                    *arguments = rest;
+                    self.arguments = rest;
                     break;
                 }
-                // Their letters are the first two, and end the program.
-                letters = Text::new(LETTERS);
+                // Their letters are the last two, and end the program.
+                letters = SHOWN;
                 if name != LONG_HELP {
                     letters.take();
                     if name != LONG_VERSION {
@@ -176,10 +195,10 @@ impl Options {
                 let place = found.distance_from(Text::new(LETTERS));
                 self.given |= 1 << place;
                 if place > SIGNALS {
+                    if place > FLAGS {
+                        show(place, self.is_init);
+                    }
                     continue;
-                }
-                if place <= SHOWN {
-                    show(place, is_init);
                 }
                 let mut value = letters;
                 if value.is_empty() {
@@ -187,7 +206,7 @@ impl Options {
                         Some(word) if !word.is_empty() => word,
                         _ => return MISSING,
                     };
-                    *arguments = rest;
+                    self.arguments = rest;
                     rest.take();
                 }
                 if !self.set(place, value) {
@@ -195,7 +214,7 @@ impl Options {
                 }
                 break;
             }
-            *arguments = rest;
+            self.arguments = rest;
         }
         Outcome::OK
     }
@@ -290,9 +309,9 @@ mod tests {
     /// What was read, as options in a fixed order; nothing where it was refused. And the word that is next.
     fn read<Word: AsRef<str>>(words: &[Word]) -> (Option<String>, Option<String>) {
         let mut options = Options::NONE;
-        let mut arguments = self::arguments(words);
-        let outcome = options.read(&mut arguments, false);
-        let next = arguments.peek().map(|word| string(word, b""));
+        options.arguments = arguments(words);
+        let outcome = options.read();
+        let next = options.arguments.peek().map(|word| string(word, b""));
         ((!outcome.is_failure()).then(|| shown(&options)), next)
     }
 

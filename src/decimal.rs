@@ -60,12 +60,11 @@ pub fn print(number: i32, line: &mut TextBuffer) {
     } else {
         number
     };
-    let (rest, digit) = (number / 10, number % 10);
+    let (rest, digit) = (number / 10, TextBuffer::digit(number % 10));
     if rest != 0 {
         print(rest, line);
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is one digit")]
-    line.put(b'0' + digit as u8);
+    line.put(digit);
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub const INVALID: Outcome = Outcome::failure(70);
 /// string, because a table of strings would need relocations.
 const NAMES: Text<'static> = Text::new(
     c"\x81EPERM\x82ENOENT\x83ESRCH\x8bEAGAIN\x8cENOMEM\x8dEACCES\x94ENOTDIR\
-\xa8ELOOP\xc0unknown\xc1missing\xc2needs -t\xc3stale\xc4no pid\xc5untrusted\xc6invalid\xff",
+\xa8ELOOP\xc0unknown\xc1missing\xc2needs -t\xc3stale\xc4no pid\xc5untrusted\xc6invalid",
 );
 
 /// How much of a word is shown, so that its line is not cut.
@@ -54,6 +54,7 @@ pub fn note(subject: Text<'_>, number: i32) {
 fn say(subject: Option<Text<'_>>, number: i32) {
     let mut subject = subject.unwrap_or(Text::new(c"pid file"));
     let mut line = TextBuffer::new();
+    let line = sys::in_register(&mut line);
     line.put_text(Text::new(c"pidproxy: "));
     while !subject.is_empty() && line.len() < SHOWN_MOST {
         // A word with a line feed in it must not look like two lines.
@@ -62,7 +63,7 @@ fn say(subject: Option<Text<'_>>, number: i32) {
     }
     line.put_text(Text::new(c": "));
     // A failure is a negative number.
-    put_number(&mut line, number);
+    put_number(line, number);
     line.put(b'\n');
     // Nobody may read it: the forwarding of signals goes on all the same.
     if sys::is_writable(sys::STANDARD_ERROR) {

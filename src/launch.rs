@@ -6,16 +6,32 @@ use crate::decimal;
 use crate::failure::{self, TERMINAL, UNKNOWN};
 use crate::signal::SignalSet;
 use crate::sys::{
-    self, Arguments, DEFAULT_PATH, Environment, Ids, LISTEN_PID, Outcome, PendingLimit, ROOT_HOME, Table, Text,
-    TextBuffer, UNCHANGED, WaitStatus,
+    self, Address, DEFAULT_PATH, Environment, Ids, LISTEN_PID, Outcome, PendingLimit, ROOT_HOME, Table, Text,
+    TextBuffer, UNCHANGED,
 };
 use crate::target::Process;
 
 /// Says what failed, and ends this process: the proxy before the launch, or the child before its exec.
+#[cfg_attr(
+    target_arch = "powerpc64",
+    inline(always),
+    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+)]
 pub fn fail(subject: Option<Text<'_>>, reason: Outcome) -> ! {
     failure::report(subject, reason);
     sys::exit(failure::PROXY_FAILED)
 }
+
+/// Where our own pid stands among the numbers of a launch.
+pub const PID: usize = 0;
+/// The status that we exit with.
+pub const EXIT_CODE: usize = 1;
+/// The one that the target exited with, -1 where a signal killed it.
+pub const CHILD_EXIT_CODE: usize = 2;
+/// The signal that killed the target, -1 where it exited.
+pub const CHILD_KILL_SIGNAL: usize = 3;
+/// What the exit hook is told: its variables in this order, behind the pid file.
+const NUMBERS: usize = 4;
 
 /// What is started, and how. The fields stand in the order in which the code is shortest.
 #[derive(Debug)]
@@ -23,55 +39,53 @@ pub fn fail(subject: Option<Text<'_>>, reason: Outcome) -> ! {
 pub struct Launch {
     /// The environment.
     pub environment: Environment,
+    /// The pid of what was launched last; 0 before the first time.
+    pub launcher: i32,
+    /// What the exit hook is told, among it our own pid.
+    pub numbers: [i32; NUMBERS],
     /// What is started is the exit hook.
     pub is_hook: bool,
+    /// What the user asked for.
+    pub options: Options,
     /// Who the command runs as, and who we were when we were started: what the exit hook becomes again. `None` without a
     /// switch.
     table: Option<&'static Table>,
-    /// Whether the command is the target itself.
-    pub is_init: bool,
-    /// How the target ended.
-    pub status: WaitStatus,
-    /// The command and its arguments.
-    pub arguments: Arguments,
-    /// The pid of what was launched last; 0 before the first time.
-    pub launcher: i32,
-    /// Our own pid.
-    pub pid: i32,
-    /// The status that we exit with.
-    pub exit_code: i32,
+    /// The service manager that we were started by, if it wants to hear from us.
+    pub manager: Option<Address>,
     /// The limit of pending signals that we were started with.
     pub pending_limit: PendingLimit,
-    /// The pid file as it was named, for the exit hook.
-    pub pid_file: Option<Text<'static>>,
     /// The signal mask that we were started with.
     pub mask: SignalSet,
-    /// What the user asked for.
-    pub options: Options,
 }
 
 impl Launch {
     /// Nothing yet, and nothing but zeros in memory.
     pub const NONE: Self = Self {
-        arguments: Arguments::NONE,
         environment: Environment::NONE,
-        pid: 0,
+        manager: None,
         launcher: 0,
         mask: SignalSet::NONE,
         pending_limit: PendingLimit::ZERO,
-        pid_file: None,
         is_hook: false,
         options: Options::NONE,
-        is_init: false,
-        status: WaitStatus(0),
-        exit_code: 0,
+        numbers: [0; NUMBERS],
         table: None,
     };
 
     /// The command's name.
     #[must_use]
     pub fn command(&self) -> Text<'static> {
-        self.arguments.peek().unwrap_or(DEFAULT_PATH)
+        self.options.arguments.peek().unwrap_or(DEFAULT_PATH)
+    }
+
+    /// Tells the service manager what a text says that ends with a number (`sd_notify(3)`).
+    pub fn notify(&self, text: Text<'_>, number: i32) {
+        let Some(manager) = self.manager else { return };
+        let mut line = TextBuffer::new();
+        let line = sys::in_register(&mut line);
+        line.put_text(text);
+        decimal::print(number, line);
+        manager.send(line.bytes());
     }
 
     /// Starts it. Our memory is as before: what the child changed is put back, what it used is given back.
@@ -90,7 +104,7 @@ impl Launch {
             }
             table.own_home.restore();
         }
-        let command = self.arguments.hold();
+        let command = self.options.arguments.hold();
         let listener = self.environment.find(LISTEN_PID);
         let pid = sys::clone(run, self);
         command.restore();
@@ -210,13 +224,14 @@ fn load(table: &mut Table, path: Text<'_>) {
 /// The child, or with `-x` the only process, to the exec.
 pub fn run(launch: &Launch) -> ! {
     let mut variables = TextBuffer::new();
+    let variables = sys::in_register(&mut variables);
     if launch.is_hook {
-        export(launch, &mut variables);
+        export(launch, variables);
     } else {
-        if launch.is_init {
+        if launch.options.is_init {
             sys::lead_foreground_group(launch.launcher);
         }
-        pass_listeners(launch, &mut variables);
+        pass_listeners(launch, variables);
         become_user(launch);
         if let Some(log) = launch.options.get::<b'l'>() {
             let outcome = sys::append_output_to(log);
@@ -230,8 +245,8 @@ pub fn run(launch: &Launch) -> ! {
 
 /// Where `LISTEN_PID` is the proxy's pid it becomes the command's: that of the first, for it took the descriptors along.
 fn pass_listeners(launch: &Launch, variable: &mut TextBuffer) {
-    let (pid, _) = decimal::parse(launch.environment.get(LISTEN_PID));
-    if pid == launch.pid.cast_unsigned() && launch.launcher == 0 {
+    let (pid, _) = decimal::parse(launch.environment.get(LISTEN_PID, false));
+    if pid == launch.numbers[PID].cast_unsigned() && launch.launcher == 0 {
         variable.put_text(LISTEN_PID);
         decimal::print(sys::getpid(), variable);
         launch.environment.set(variable.text());
@@ -256,21 +271,15 @@ fn become_user(launch: &Launch) {
 
 /// Tells the exit hook in its environment how the target ended.
 fn export(launch: &Launch, variables: &mut TextBuffer) {
-    let mut numbers = [0, launch.pid, launch.exit_code, launch.status.exit_code(), -1];
-    let signal = launch.status.signal();
-    if signal != 0 {
-        numbers[3] = -1;
-        numbers[4] = signal;
-    }
     let mut names = Text::new(c"PID_FILE= PID= EXIT_CODE= CHILD_EXIT_CODE= CHILD_KILL_SIGNAL=");
-    for (index, number) in numbers.iter().enumerate() {
+    for index in 0..=NUMBERS {
         let start = variables.len();
         variables.put_text(Text::new(c"PIDPROXY_"));
         names = variables.put_until(names, b' ');
         names.take();
-        if index != 0 {
+        if let Some(number) = launch.numbers.get(index.wrapping_sub(1)) {
             decimal::print(*number, variables);
-        } else if let Some(pid_file) = launch.pid_file {
+        } else if let Some(pid_file) = launch.options.file {
             if pid_file.peek() != b'/' {
                 variables.put_working_directory();
             }
@@ -283,11 +292,8 @@ fn export(launch: &Launch, variables: &mut TextBuffer) {
 
 /// Executes the command, searching it in `PATH` (execvp(3)). Where that fails the child says so, and ends as the shells
 /// have it.
-#[cfg_attr(
-    target_arch = "powerpc64",
-    inline(always),
-    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
-)]
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 fn execute(launch: &Launch) -> ! {
     launch.pending_limit.set();
     let mut mask = launch.mask;
@@ -295,7 +301,7 @@ fn execute(launch: &Launch) -> ! {
     let command = launch.command();
     let mut path = Text::new(c"");
     if !command.is_empty() && command.find(b'/').is_none() {
-        path = launch.environment.get(DEFAULT_PATH);
+        path = launch.environment.get(DEFAULT_PATH, false);
     }
     let mut outcome = Outcome::ENOENT;
     let mut candidate = TextBuffer::new();
@@ -308,7 +314,7 @@ fn execute(launch: &Launch) -> ! {
             candidate.put(b'/');
         }
         candidate.put_text(command);
-        let failure = launch.arguments.execute(candidate.text(), launch.environment);
+        let failure = launch.options.arguments.execute(candidate.text(), launch.environment);
         if failure != Outcome::ENOENT && !(is_searched && failure == Outcome::ENOTDIR) {
             outcome = failure;
             if failure != Outcome::EACCES {

@@ -32,60 +32,60 @@ use sys::{Arguments, Outcome, Start, Text};
 )]
 pub fn run(start: Start) -> ! {
     let mut run = Run::NONE;
+    let run = sys::in_register(&mut run);
     // Nothing may arrive unseen from here on.
-    run.launch.mask = SignalSet::RECEIVED;
-    sys::sigprocmask(&mut run.launch.mask);
+    let mask = sys::in_register(&mut run.launch.mask);
+    *mask = SignalSet::RECEIVED;
+    sys::sigprocmask(mask);
     run.launch.pending_limit.halve();
     run.launch.environment = start.environment;
     if start.is_secure {
         fail(Some(sys::SET_UID), Outcome::EPERM);
     }
-    let mut arguments = start.arguments;
-    let mut is_init =
-        arguments.take().is_some_and(|name| command_line::last_bytes(name) & 0xffff_ffff == command_line::INIT);
-    run.launch.options.set_number::<b'w'>(10);
-    run.launch.options.set_number::<b'k'>(10);
-    run.launch.options.set_number::<b'd'>(NO_DESCRIPTOR);
-    run.launch.environment.take_words(Text::new(c"PIDPROXY_OPTIONS="), &mut run.words);
-    let own = arguments;
-    arguments = Arguments::of(&mut run.words);
-    let mut outcome = run.launch.options.read(&mut arguments, is_init);
-    if arguments.peek().is_none() {
-        arguments = own;
-        outcome = run.launch.options.read(&mut arguments, is_init);
+    let launch = sys::in_register(&mut run.launch);
+    let options = sys::in_register(&mut launch.options);
+    options.arguments = start.arguments;
+    options.is_init =
+        options.arguments.take().is_some_and(|name| command_line::last_bytes(name) & 0xffff_ffff == command_line::INIT);
+    options.set_number::<b'w'>(10);
+    options.set_number::<b'k'>(10);
+    options.set_number::<b'd'>(NO_DESCRIPTOR);
+    launch.environment.take_words(Text::new(c"PIDPROXY_OPTIONS="), &mut run.words);
+    let own = options.arguments;
+    options.arguments = Arguments::of(&mut run.words);
+    let mut outcome = options.read();
+    if options.arguments.peek().is_none() {
+        options.arguments = own;
+        outcome = options.read();
     } else {
         // There is more than options.
         outcome = outcome.and(UNKNOWN);
     }
-    let mut file = arguments.peek();
-    if !is_init && file.is_none_or(Text::is_empty) {
+    let file = options.arguments.peek();
+    if !options.is_init && file.is_none_or(Text::is_empty) {
         outcome = outcome.and(MISSING);
     }
     if outcome.is_failure() {
         fail(file, outcome);
     }
-    if !is_init && !run.launch.options.has::<b'x'>() {
-        arguments.take();
-        is_init = file.is_some_and(|mut file| file.take() == b'-' && file.is_empty());
+    if !options.is_init && !options.has::<b'x'>() {
+        options.arguments.take();
+        options.is_init = file.is_some_and(|mut file| file.take() == b'-' && file.is_empty());
     }
-    if is_init {
-        file = None;
+    if !options.is_init {
+        options.file = file;
     }
-    run.launch.is_init = is_init;
-    run.search.file = file;
-    run.launch.pid_file = file;
-    run.launch.arguments = arguments;
-    run.launch.pid = sys::getpid();
-    if run.launch.options.has::<b'R'>() && arguments.peek().is_none() {
-        fail(Some(Text::new(c"-R")), MISSING);
-    }
-    run.launch.switch();
-    let parent_death_signal = run.launch.options.parent_death_signal;
+    launch.numbers[launch::PID] = sys::getpid();
+    launch.switch();
+    let parent_death_signal = launch.options.parent_death_signal;
     if parent_death_signal != 0 {
         sys::set_parent_death_signal(parent_death_signal);
     }
-    if run.launch.options.has::<b'x'>() {
-        launch::run(&run.launch);
+    if launch.options.has::<b'x'>() {
+        launch::run(launch);
+    }
+    if let Some(manager) = launch.environment.take_service_manager() {
+        launch.manager = Some(manager);
     }
     run.default_action.set_for_sigchld();
     run.run()

@@ -193,6 +193,7 @@ impl Rewrites {
     /// Notes a rewrite `FROM=TO` or `FROM:TO`, of which FROM is read already, where TO 0 drops the signal.
     ///
     /// False, and nothing noted, unless it has that form and FROM is a signal that can be received.
+    #[inline]
     pub fn add(&mut self, from: u32, mut rewrite: Text<'_>) -> bool {
         let bit = from.wrapping_sub(1);
         if bit > 63 || SignalSet::FORWARDED.0 >> bit & 1 == 0 || !matches!(rewrite.peek(), b'=' | b':') {

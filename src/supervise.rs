@@ -1,8 +1,7 @@
 //! The one loop: wait, turn what happened into events, carry out what follows from them.
 
-use crate::command_line::NO_DESCRIPTOR;
-use crate::failure::{self, NO_PID};
-use crate::launch::{Launch, fail};
+use crate::failure::{self, MISSING, NO_PID};
+use crate::launch::{CHILD_EXIT_CODE, CHILD_KILL_SIGNAL, EXIT_CODE, Launch, PID, fail};
 use crate::signal::{Signal, SignalSet};
 use crate::sys::{self, Action, Children, Outcome, PidFd, Ready, Received, SignalFd, Text, Timeout, WaitStatus, Words};
 use crate::target::{Process, Search};
@@ -36,7 +35,7 @@ const FOREIGN_DELAY: i32 = SECOND - 1;
 const HOLD_DELAY: i32 = 64;
 /// How long a target that ended well, and was not told to, is given to leave a daemon behind: cron's launcher, whose pid
 /// is in the file first, or sshd, which goes into the background again on HUP.
-const SUCCESSOR_WAIT: i32 = SECOND;
+const SUCCESSOR_WAIT: u32 = 1;
 
 /// How long what gets KILL is waited for, beyond its own time: it may be another user's.
 const KILL_WAIT: i32 = 10 * SECOND;
@@ -52,19 +51,19 @@ const NOBODY: i32 = i32::MIN;
 pub struct Run {
     /// Where signals go.
     process: Process,
+    /// A daemon may appear although we have no child.
+    pub expects_foreign: bool,
     phase: Phase,
+    /// Whoever waits for it was told that there is a target.
+    is_ready: bool,
     /// The target was told to end.
     is_stopping: bool,
-    /// There was a target, of this launch or of an earlier one.
-    had_target: bool,
     /// A child ended, or may have ended unnoticed.
     children_changed: bool,
     /// How much of the end of the foreign process that is watched has come: nothing (0); the end, while the status is still to
     /// be had, from the kernel once its parent has reaped it, or by reaping it ourselves once its parent has ended too (1); all
     /// that there is to wait for (`END`).
     ended: u8,
-    /// A daemon may appear although we have no child.
-    pub expects_foreign: bool,
     /// How long the current delay of the search is, and how long the search may go on; over when it is negative.
     delay: i32,
     left: i32,
@@ -85,6 +84,8 @@ pub struct Run {
     pub default_action: Action,
     /// Options from the environment.
     pub words: Words,
+    /// There was a target, of this launch or of an earlier one.
+    had_target: bool,
 }
 
 impl Run {
@@ -95,6 +96,7 @@ impl Run {
         children_changed: false,
         ended: 0,
         is_stopping: false,
+        is_ready: false,
         had_target: false,
         signals: SignalFd::ZERO,
         process: Process::NONE,
@@ -110,6 +112,8 @@ impl Run {
     };
 
     /// From the first launch to the end.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
     pub fn run(&mut self) -> ! {
         self.signals.forget();
         loop {
@@ -120,8 +124,8 @@ impl Run {
             if self.phase == Phase::Ending {
                 self.end_descendants();
             }
-            if self.has_process_ended() {
-                self.leave();
+            if let Some(status) = self.process_status() {
+                self.leave(status);
             }
             if self.phase > Phase::Ending && self.phase <= Phase::Seeking {
                 self.look();
@@ -138,19 +142,25 @@ impl Run {
         self.process.pidfd = PidFd::NONE;
         self.search.ended = 0;
         self.expects_foreign = sys::become_subreaper().is_failure() || self.launch.options.has::<b'a'>();
-        let mut outcome = self.seek(Phase::Launching, self.milliseconds::<b'w'>());
+        let mut outcome = self.seek(Phase::Launching, self.launch.options.number::<b'w'>());
         if outcome.is_failure() {
-            fail(self.launch.arguments.peek(), outcome);
+            // Nobody could end a pause.
+            self.is_stopping = true;
+            return self.conclude(outcome);
         }
-        if self.launch.arguments.peek().is_none() {
+        if self.launch.options.arguments.peek().is_none() {
+            // There is nothing to launch again.
+            if self.launch.options.has::<b'R'>() {
+                fail(Some(Text::new(c"-R")), MISSING);
+            }
             self.expects_foreign = true;
             self.phase = Phase::Seeking;
         } else {
-            if !self.launch.is_init {
-                self.search.note_before();
+            if !self.launch.options.is_init {
+                self.search.note_before(&self.launch.options);
                 // As PID 1 we have outlived whoever a left-over file names, but for what a failed launch left.
-                if self.launch.pid == 1 || self.launch.options.has::<b'f'>() {
-                    self.search.remove_left_over();
+                if self.launch.numbers[PID] == 1 || self.launch.options.has::<b'f'>() {
+                    self.search.remove_left_over(&self.launch.options);
                 }
             }
             outcome = self.start();
@@ -160,7 +170,7 @@ impl Run {
             self.launch.launcher = self.process.pid;
             self.note(Text::new(c"launched"), self.launch.launcher);
         }
-        if self.launch.is_init {
+        if self.launch.options.is_init {
             // Where the command is launched again, its relative paths have to mean the same.
             if !self.launch.options.has::<b'R'>() {
                 sys::change_to_root();
@@ -185,18 +195,26 @@ impl Run {
     }
 
     /// Leaves the process that ended.
-    fn leave(&mut self) {
-        let code = self.launch.status.code();
-        self.note(Text::new(c"ended"), code);
-        if self.phase == Phase::Hook {
-            sys::exit(self.launch.exit_code);
+    fn leave(&mut self, status: WaitStatus) {
+        let mut code = status.exit_code();
+        let signal = status.signal();
+        self.launch.numbers[CHILD_EXIT_CODE] = code;
+        self.launch.numbers[CHILD_KILL_SIGNAL] = -1;
+        if signal != 0 {
+            code = 128 + signal;
+            self.launch.numbers[CHILD_EXIT_CODE] = -1;
+            self.launch.numbers[CHILD_KILL_SIGNAL] = signal;
         }
-        self.launch.exit_code = self.launch.options.report(code);
-        let mut limit = self.milliseconds::<b'w'>();
+        self.note(sys::ENDED, code);
+        if self.phase == Phase::Hook {
+            sys::exit(self.launch.numbers[EXIT_CODE]);
+        }
+        self.launch.numbers[EXIT_CODE] = self.launch.options.report(code);
+        let mut limit = self.launch.options.number::<b'w'>();
         if self.phase == Phase::Watching {
             self.had_target = true;
             self.search.ended = self.process.pid;
-            if self.launch.is_init {
+            if self.launch.options.is_init {
                 return self.conclude(Outcome::OK);
             }
             limit = if code | i32::from(self.is_stopping) == 0 { SUCCESSOR_WAIT } else { 0 };
@@ -206,23 +224,25 @@ impl Run {
         let _ = self.seek(Phase::Seeking, limit);
     }
 
-    /// Reaps, and tells whether the process that signals go to ended, and how.
-    fn has_process_ended(&mut self) -> bool {
+    /// Reaps. How the process ended that signals go to, if it did.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
+    fn process_status(&mut self) -> Option<WaitStatus> {
         let pid = self.process.pid;
         // Before the target is known nothing but the launcher is reaped: a daemon that died early keeps its pid, and
         // its status is still to be had.
         let which = if self.phase == Phase::Launching { pid } else { -1 };
         let children_changed = core::mem::take(&mut self.children_changed);
         if self.phase == Phase::Seeking {
-            return false;
+            return None;
         }
         if children_changed {
             loop {
                 let mut status = WaitStatus(0);
-                let ended = sys::wait(which, &mut status).number();
+                let status = sys::in_register(&mut status);
+                let ended = sys::wait(which, status).number();
                 if ended == pid {
-                    self.launch.status = status;
-                    return true;
+                    return Some(*status);
                 }
                 if ended <= 0 {
                     break;
@@ -231,21 +251,19 @@ impl Run {
             }
         }
         if self.ended == 0 {
-            return false;
+            return None;
         }
-        self.process.pidfd.exit_status(&mut self.launch.status) || self.ended == END
-    }
-
-    /// The time that was given with an option.
-    fn milliseconds<const LETTER: u8>(&self) -> i32 {
-        self.launch.options.number::<LETTER>().cast_signed() * SECOND
+        let mut status = WaitStatus(0);
+        let is_known = self.process.pidfd.exit_status(&mut status);
+        (is_known || self.ended == END).then_some(status)
     }
 
     /// Waits so many milliseconds, for the target or the next launch alone: signals stay pending until there is somebody to
     /// have them, but for those that end a pause.
-    fn seek(&mut self, phase: Phase, limit: i32) -> Outcome {
+    fn seek(&mut self, phase: Phase, limit: u32) -> Outcome {
         self.phase = phase;
-        self.left = limit;
+        // Never none at all, so that signals are seen before a next launch.
+        self.left = limit.cast_signed() * SECOND + 1;
         self.delay = 1;
         self.timeout.set(1);
         let mask = if phase == Phase::Pausing { SignalSet::STOPPING } else { SignalSet::NONE };
@@ -253,6 +271,7 @@ impl Run {
     }
 
     /// Looks for the target once, and ends the search where there is no hope or no time left.
+    #[inline]
     fn look(&mut self) {
         let mut outcome = self.search.look(&self.launch.options);
         if !outcome.is_failure() {
@@ -283,9 +302,13 @@ impl Run {
     /// to the exit hook, or to the end.
     fn conclude(&mut self, outcome: Outcome) {
         if outcome.is_failure() {
-            let subject = if self.phase == Phase::Launching { self.launch.arguments.peek() } else { self.search.file };
+            let subject = if self.phase == Phase::Launching {
+                self.launch.options.arguments.peek()
+            } else {
+                self.launch.options.file
+            };
             failure::report(subject, outcome);
-            self.launch.exit_code = failure::PROXY_FAILED;
+            self.launch.numbers[EXIT_CODE] = failure::PROXY_FAILED;
         }
         self.process.pid = NOBODY;
         self.ended = 0;
@@ -293,20 +316,21 @@ impl Run {
         self.children_changed = true;
         if self.launch.options.has::<b'K'>() && self.phase != Phase::Ending {
             self.told = 0;
-            let _ = self.seek(Phase::Ending, self.milliseconds::<b'k'>());
+            let _ = self.seek(Phase::Ending, self.launch.options.number::<b'k'>());
             return;
         }
         if self.launch.options.has::<b'R'>() && !self.is_stopping {
             self.process.pidfd.close();
             // Never at once, for that.
-            let _ = self.seek(Phase::Pausing, self.milliseconds::<b'R'>() + 1);
+            let _ = self.seek(Phase::Pausing, self.launch.options.number::<b'R'>());
             return;
         }
+        self.launch.notify(Text::new(c"STOPPING="), 1);
         if self.had_target
             && let Some(hook) = self.launch.options.get::<b'E'>()
         {
             self.launch.is_hook = true;
-            self.launch.arguments.replace(hook);
+            self.launch.options.arguments.replace(hook);
             let outcome = self.start();
             if !outcome.is_failure() {
                 // The clock that ran for the target does not run for the hook.
@@ -316,7 +340,7 @@ impl Run {
             }
             failure::report(Some(hook), outcome);
         }
-        sys::exit(self.launch.exit_code);
+        sys::exit(self.launch.numbers[EXIT_CODE]);
     }
 
     /// Tells those of our descendants to end who were not told yet: our children, and once these are gone theirs, which are
@@ -329,7 +353,7 @@ impl Run {
             self.told = 0;
         }
         let mut outcome = sys::find_any_child();
-        if self.launch.pid == 1 {
+        if self.launch.numbers[PID] == 1 {
             if self.told <= 0 {
                 self.told = i32::MAX;
                 let _ = sys::kill(-1, signal.number());
@@ -375,20 +399,25 @@ impl Run {
         if self.process.pid != self.launch.launcher {
             // Blocked as they are, they come as if they were sent again.
             for signal in owed {
-                let _ = sys::raise(self.launch.pid, signal.number());
+                let _ = sys::raise(self.launch.numbers[PID], signal.number());
             }
         }
         let _ = self.signals.set_mask(SignalSet::RECEIVED);
     }
 
     /// Waits for what changes something, and forwards a signal if that is what came.
+    #[inline]
     fn wait(&mut self) {
         // A child that could not execute its command may not have ended yet.
         if self.phase == Phase::Watching
-            && self.launch.options.number::<b'd'>() != NO_DESCRIPTOR
-            && (!self.launch.is_init || sys::has_executed(self.process.pid))
+            && !self.is_ready
+            && (!self.launch.options.is_init || sys::has_executed(self.process.pid))
         {
-            self.launch.options.tell_ready();
+            self.is_ready = true;
+            if self.launch.options.has::<b'd'>() {
+                self.launch.options.tell_ready();
+            }
+            self.launch.notify(Text::new(c"READY=1\nMAINPID="), self.launch.numbers[PID]);
         }
         let is_searching = self.phase <= Phase::Seeking;
         let is_foreign = !is_searching && self.process.is_foreign();
@@ -464,7 +493,7 @@ impl Run {
         let is_noise = SignalSet::TERMINAL_NOISE.contains(signal) && received.is_from_kernel();
         // What comes back to us is SIGPIPE, by writing to a standard error that nobody reads, and what we send to a group that
         // is our own too.
-        if is_noise || received.is_from_user() && received.sender() == self.launch.pid {
+        if is_noise || received.is_from_user() && received.sender() == self.launch.numbers[PID] {
             return Outcome::OK;
         }
         if received.is_from_kernel() && signal == Signal::ALRM && self.launch.options.has::<b'k'>() {

@@ -7,7 +7,7 @@ use linux_raw_sys::general::O_NOFOLLOW;
 use crate::command_line::Options;
 use crate::failure::{NO_PID, STALE, UNTRUSTED};
 use crate::pid_file::{Contents, Pid};
-use crate::sys::{self, Outcome, PidFd, ReadBuffer, SignalInfo, Stamp, Text};
+use crate::sys::{self, Outcome, PidFd, ReadBuffer, SignalInfo, Stamp};
 
 /// A process that signals go to: the launcher, the target, or the exit hook.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,8 @@ impl Process {
     ///
     /// It goes through the pidfd. Where that is not there or not allowed, it goes by number, which is as good for our own
     /// child.
-    #[cfg_attr(not(target_arch = "powerpc64"), inline)]
+    #[cfg_attr(target_arch = "x86_64", inline(never))]
+    #[cfg_attr(not(any(target_arch = "powerpc64", target_arch = "x86_64")), inline)]
     pub fn signal(&self, signal: u32, payload: Option<&SignalInfo>, group: bool) -> Outcome {
         let (mut number, mut flags) = if group { (-self.pid, PidFd::PROCESS_GROUP) } else { (self.pid, 0) };
         loop {
@@ -67,9 +68,9 @@ impl State {
     const NONE: Self = Self { contents: Contents::NONE, stamp: Stamp::NONE };
 
     /// Reads a pid file: a regular file, no symbolic link. It worked where there is a pid to believe.
-    fn read(&mut self, file: Option<Text<'_>>) -> Outcome {
+    fn read(&mut self, options: &Options) -> Outcome {
         self.contents.is_plain = false;
-        let file = sys::open(file, O_NOFOLLOW);
+        let file = sys::open(options.file, O_NOFOLLOW);
         let stamped = file.stamp(&mut self.stamp);
         let mut outcome = file.outcome().and(stamped);
         if !outcome.is_failure() {
@@ -97,8 +98,6 @@ pub struct Search {
     pub found: Process,
     /// The last target that ended, if any did: it can not be the next, even while nobody reaps it.
     pub ended: i32,
-    /// The pid file.
-    pub file: Option<Text<'static>>,
     /// The file now,
     now: State,
     /// and before the launch: as such it is not believed.
@@ -107,24 +106,24 @@ pub struct Search {
 
 impl Search {
     /// No search yet, and nothing but zeros in memory.
-    pub const NONE: Self = Self { file: None, ended: 0, found: Process::NONE, now: State::NONE, before: State::NONE };
+    pub const NONE: Self = Self { ended: 0, found: Process::NONE, now: State::NONE, before: State::NONE };
 
     /// Notes how the file is before the launch: where it does not change it is not believed.
-    pub fn note_before(&mut self) {
-        let _ = self.before.read(self.file);
+    pub fn note_before(&mut self, options: &Options) {
+        let _ = self.before.read(options);
     }
 
     /// Removes what was left over: a file that holds nothing but a number, or nothing.
-    pub fn remove_left_over(&self) {
+    pub fn remove_left_over(&self, options: &Options) {
         if self.before.contents.is_plain {
-            let _ = sys::unlink(self.file);
+            let _ = sys::unlink(options.file);
         }
     }
 
     /// Looks into the file once. Where it fails, what is in `found` means nothing.
     #[cfg_attr(target_arch = "x86_64", inline(never))]
     pub fn look(&mut self, options: &Options) -> Outcome {
-        let mut outcome = self.now.read(self.file);
+        let mut outcome = self.now.read(options);
         if outcome.is_failure() {
             return outcome;
         }
@@ -152,7 +151,7 @@ impl Search {
         }
         self.found.pidfd = PidFd::open(self.found.pid);
         // The number may have been given to another process since it was read, but not if it is still in the file.
-        outcome = self.now.read(self.file);
+        outcome = self.now.read(options);
         if outcome.is_failure() || self.now.number() != self.found.pid {
             self.found.pidfd.close();
             return Outcome::ESRCH;

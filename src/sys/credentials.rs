@@ -18,6 +18,11 @@ pub struct Ids {
 impl Ids {
     /// Takes these ids for the real and the effective ones. What is saved is replaced too, or, with `UNCHANGED` for
     /// `saved`, kept, to have a way back.
+    #[cfg_attr(
+        target_arch = "powerpc64",
+        inline(always),
+        expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+    )]
     pub fn set(self, saved: u32) -> Outcome {
         setresgid(self.gid, self.gid | saved).and(setresuid(self.uid, self.uid | saved))
     }

@@ -15,7 +15,12 @@ const POLLIN: i16 = kernel::POLLIN as i16;
 const SIGNAL_SET_SIZE: usize = size_of::<SignalSet>();
 
 /// `rt_sigprocmask(2)`: swaps the mask with the one in force.
-#[inline(never)]
+#[cfg_attr(not(target_arch = "powerpc64"), inline(never))]
+#[cfg_attr(
+    target_arch = "powerpc64",
+    inline(always),
+    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+)]
 pub fn sigprocmask(mask: &mut SignalSet) {
     let mask = &raw mut *mask;
     // SAFETY: the kernel reads one signal set, and then writes one.
@@ -255,6 +260,11 @@ pub enum Ready {
 
 /// Waits for signals, for the end of a process, or for the timeout (`ppoll(2)`). The end is that it ends while it
 /// `is_alive`, then that its parent reaps it (POLLHUP, Linux 6.9).
+#[cfg_attr(
+    target_arch = "powerpc64",
+    inline(always),
+    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+)]
 pub fn poll(signals: SignalFd, process: PidFd, is_alive: bool, timeout: Option<&mut Timeout>) -> Ready {
     let mut descriptors = [
         kernel::pollfd { fd: signals.fd.0, events: POLLIN, revents: 0 },

@@ -6,6 +6,7 @@ use linux_raw_sys::general as kernel;
 use syscalls::Sysno;
 
 use super::call::raw_syscall;
+use super::header::ROOT;
 use super::{Outcome, STANDARD_ERROR, STANDARD_OUTPUT, Text, geteuid, native};
 
 /// A descriptor. Where opening it failed it is a negative number, which every call answers with EBADF.
@@ -193,7 +194,7 @@ pub fn append_output_to(path: Text<'_>) -> Outcome {
 /// `chdir(2)` to the root directory.
 pub fn change_to_root() {
     // SAFETY: the path is a string with its NUL.
-    unsafe { raw_syscall!(Sysno::chdir, c"/".as_ptr()) };
+    unsafe { raw_syscall!(Sysno::chdir, ROOT.as_pointer()) };
 }
 
 /// `write(2)` of a message that nothing depends on: whether it arrives makes no difference.

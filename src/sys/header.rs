@@ -16,6 +16,10 @@ static SEGMENT: [u8; 8] = *b"set-uid\0";
 #[unsafe(link_section = ".header.stack")]
 static STACK: [u8; 32] = *b"PATH=/usr/bin:/bin\0LISTEN_PID=\0\0";
 
+/// The alignment of the stack, which is the system's affair, with 64 bits.
+#[unsafe(link_section = ".header.alignment")]
+static ALIGNMENT: [u8; 8] = *b"ended\0/\0";
+
 /// The variable with the home directory of a user that has none.
 pub const ROOT_HOME: Text<'static> = text(&IDENTITY);
 /// What a file is that gives more rights than its caller has.
@@ -24,6 +28,11 @@ pub const SET_UID: Text<'static> = text(&SEGMENT);
 pub const DEFAULT_PATH: Text<'static> = text(&STACK);
 /// The variable by which a process knows that the sockets it was started with are meant for it (`sd_listen_fds(3)`).
 pub const LISTEN_PID: Text<'static> = text(STACK.split_at("PATH=/usr/bin:/bin ".len()).1);
+
+/// What is said of a process that is gone.
+pub const ENDED: Text<'static> = text(&ALIGNMENT);
+/// The directory that no file system is pinned by.
+pub(super) const ROOT: Text<'static> = text(ALIGNMENT.split_at("ended ".len()).1);
 
 /// The text that some bytes begin with. Without a NUL it does not compile.
 #[expect(clippy::panic, reason = "evaluated at compile time only")]

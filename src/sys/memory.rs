@@ -1,4 +1,4 @@
-//! The stack we leave behind.
+//! The stack: what lies on it, and what we leave behind.
 
 use core::mem::MaybeUninit;
 
@@ -20,4 +20,26 @@ pub(super) fn forget_stack_below() {
     unsafe {
         raw_syscall!(Sysno::madvise, end - DEPTH, DEPTH, linux_raw_sys::general::MADV_DONTNEED);
     }
+}
+
+/// The same reference, of which the compiler no longer knows that it points to a variable of its caller: so it stays in a register,
+/// from which offsets are shorter than from the stack pointer, and is not made anew for every use.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "there is no instruction in it")]
+pub fn in_register<T>(variable: &mut T) -> &mut T {
+    // There offsets have one length.
+    if cfg!(target_arch = "powerpc64") {
+        return variable;
+    }
+    // SAFETY: it is the same address.
+    unsafe { &mut *of_unknown_origin(variable) }
+}
+
+/// The same address, of which the compiler knows nothing.
+#[inline(always)]
+#[expect(clippy::inline_always, clippy::pointers_in_nomem_asm_block, reason = "there is no instruction in it")]
+pub(super) fn of_unknown_origin<T>(mut address: *mut T) -> *mut T {
+    // SAFETY: this is a comment.
+    unsafe { core::arch::asm!("/* {0} */", inout(reg) address, options(nomem, nostack, preserves_flags)) };
+    address
 }

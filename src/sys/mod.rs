@@ -18,6 +18,7 @@ mod file;
 mod header;
 mod memory;
 mod native;
+mod notify;
 mod outcome;
 pub mod pidfd;
 mod process;
@@ -32,7 +33,9 @@ pub use file::{
     Fd, ReadBuffer, Stamp, append_output_to, change_to_root, close, close_all_but, close_on_exec, is_terminal, open,
     unlink, write,
 };
-pub use header::{DEFAULT_PATH, LISTEN_PID, ROOT_HOME, SET_UID};
+pub use header::{DEFAULT_PATH, ENDED, LISTEN_PID, ROOT_HOME, SET_UID};
+pub use memory::in_register;
+pub use notify::Address;
 pub use outcome::Outcome;
 pub use process::{
     Children, PendingLimit, PidFd, WaitStatus, alarm, become_subreaper, clone, exit, find_any_child, find_child,

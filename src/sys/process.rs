@@ -17,10 +17,16 @@ pub fn getpid() -> i32 {
 }
 
 /// `exit(2)`: the end of the only thread is the end of the process.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 pub fn exit(status: i32) -> ! {
+    exit_with(status.cast_unsigned() as usize)
+}
+
+fn exit_with(status: usize) -> ! {
     loop {
         // SAFETY: takes a number, does not return.
-        unsafe { raw_syscall!(Sysno::exit, status.cast_unsigned()) };
+        unsafe { raw_syscall!(Sysno::exit, status) };
     }
 }
 
@@ -65,13 +71,14 @@ impl PendingLimit {
     /// Halves our own and gives what it was. Signals that wait for us can then never take all the room that the same user
     /// has for those that we send on.
     pub fn halve(&mut self) {
-        let old = &raw mut self.0;
+        let this = super::in_register(self);
+        let old = &raw mut this.0;
         // SAFETY: the kernel writes one limit.
         unsafe { native::getrlimit(kernel::RLIMIT_SIGPENDING, old) };
-        let whole = self.0.rlim_cur;
-        self.0.rlim_cur = whole / 2;
-        self.set();
-        self.0.rlim_cur = whole;
+        let whole = this.0.rlim_cur;
+        this.0.rlim_cur = whole / 2;
+        this.set();
+        this.0.rlim_cur = whole;
     }
 
     /// Makes it ours.
@@ -112,7 +119,7 @@ impl WaitStatus {
 /// ECHILD where there is none.
 pub fn wait(pid: i32, status: &mut WaitStatus) -> Outcome {
     // SAFETY: the kernel writes one int.
-    Outcome::new(unsafe { raw_syscall!(Sysno::wait4, pid.cast_unsigned(), &raw mut status.0, kernel::WNOHANG, 0) })
+    Outcome::new(unsafe { raw_syscall!(Sysno::wait4, pid, &raw mut status.0, kernel::WNOHANG, 0) })
 }
 
 /// Whether `pid` is a child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where it is not. Nothing is reaped.
@@ -124,8 +131,12 @@ pub fn find_child(pid: i32) -> Outcome {
 
 /// Whether there is any child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where there is none. Nothing is
 /// reaped.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
+#[cfg_attr(target_arch = "x86_64", inline(never))]
+#[cfg_attr(
+    target_arch = "powerpc64",
+    inline(always),
+    expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+)]
 pub fn find_any_child() -> Outcome {
     waitid(kernel::P_ALL as usize, 0)
 }
@@ -175,16 +186,17 @@ impl Children {
 
 /// `tgkill(2)`: a signal for the first thread of a process; with 0 for none it tells whether `pid` is a process that we may
 /// signal. Unlike `kill(2)` it does not take the id of a thread for one. ESRCH where it is not, EPERM where we may not.
+#[cfg_attr(target_arch = "x86_64", inline(never))]
 pub fn raise(pid: i32, signal: u32) -> Outcome {
     // SAFETY: takes numbers only.
     Outcome::new(unsafe { raw_syscall!(Sysno::tgkill, pid.cast_unsigned(), pid.cast_unsigned(), signal) })
 }
 
-/// Whether a child of ours has executed a program: setpgid(2) refuses to move one then (EACCES). It is not moved in any
-/// case, as there is no such group.
+/// Whether a child of ours that leads a process group has executed a program: setpgid(2) then refuses to make it the leader
+/// that it is (EACCES).
 pub fn has_executed(child: i32) -> bool {
     // SAFETY: takes numbers only.
-    let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::setpgid, child.cast_unsigned(), i32::MAX) });
+    let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::setpgid, child.cast_unsigned(), 0) });
     outcome == Outcome::EACCES
 }
 

@@ -13,7 +13,7 @@ use linux_raw_sys::auxvec::{AT_NULL, AT_SECURE};
 use syscalls::Sysno;
 
 use super::call::raw_syscall;
-use super::{Outcome, Text};
+use super::{Address, Outcome, Text};
 
 const SHELL: Text<'static> = Text::new(c"/bin/sh");
 
@@ -68,6 +68,7 @@ impl Arguments {
     /// `execve(2)` of the file `path`: returns only where it failed.
     ///
     /// What the kernel does not know how to execute is run by `/bin/sh`, as execvp(3) and the shells do.
+    #[cfg_attr(target_arch = "x86_64", inline(never))]
     pub fn execute(self, path: Text<'_>, environment: Environment) -> Outcome {
         let outcome = execve(path, self.0, environment);
         if outcome != Outcome::ENOEXEC {
@@ -111,28 +112,35 @@ impl Environment {
         Variable { place: entries.0, entry: entries.peek() }
     }
 
-    /// The value of a variable, or that of the entry `default`, which names it too.
+    /// The value of a variable, or that of the entry `default`, which names it too; with `take` it is no variable any more.
     #[must_use]
-    pub fn get(self, default: Text<'static>) -> Text<'static> {
-        let entry = self.find(default).entry.unwrap_or(default);
-        entry.find(b'=').unwrap_or(entry)
-    }
-
-    /// Takes a variable out of the environment, and its value apart at the blanks. What does not fit stays in one piece
-    /// with the last word.
-    #[inline]
-    pub fn take_words(self, name: Text<'static>, words: &mut Words) {
-        let mut variable = self.find(name);
-        let Some(entry) = variable.entry else { return };
+    #[inline(never)]
+    pub fn get(self, default: Text<'static>, take: bool) -> Text<'static> {
+        let mut variable = self.find(default);
+        let entry = variable.entry.unwrap_or(default);
         // What follows moves up, with the null at the end.
-        while variable.entry.is_some() {
+        while take && variable.entry.is_some() {
             let place = variable.place;
             // SAFETY: an entry that is not the null has a successor.
             variable = Arguments(unsafe { place.add(1) }).hold();
             // SAFETY: the array is the process's own to write.
             unsafe { *place = variable.entry };
         }
-        let mut rest = entry.find(b'=').unwrap_or(entry);
+        entry.find(b'=').unwrap_or(entry)
+    }
+
+    /// Takes the variable out of the environment by which a service manager names its socket.
+    pub fn take_service_manager(self) -> Option<Address> {
+        let value = self.get(Text::new(c"NOTIFY_SOCKET="), true).as_pointer().cast_mut();
+        // SAFETY: a variable's value, and none that the command gets; where it is not set, it is empty.
+        unsafe { Address::new(value) }
+    }
+
+    /// Takes a variable out of the environment, and its value apart at the blanks. What does not fit stays in one piece
+    /// with the last word.
+    #[inline]
+    pub fn take_words(self, name: Text<'static>, words: &mut Words) {
+        let mut rest = self.get(name, true);
         for word in &mut words.0[..Words::MOST] {
             while rest.peek() == b' ' {
                 rest.take();
@@ -154,6 +162,11 @@ impl Environment {
     ///
     /// The array keeps the bare pointer: the string has to stay until the program that it is for was executed. What is
     /// set in a child that shares our memory stays set. Gives the variable as it was.
+    #[cfg_attr(
+        target_arch = "powerpc64",
+        inline(always),
+        expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+    )]
     pub fn set(self, entry: Text<'_>) -> Variable {
         let variable = self.find(entry);
         // SAFETY: the place is one of the array's, or its null.

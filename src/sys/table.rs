@@ -61,11 +61,7 @@ impl Table {
         let place_of_name = unsafe { &raw mut (*place).name };
         // SAFETY: as said.
         unsafe { place_of_name.write(name) };
-        // SAFETY: as said.
-        let place_of_groups = unsafe { &raw mut (*place).groups };
-        // SAFETY: as said.
-        unsafe { place_of_groups.write(Vec::new()) };
-        // SAFETY: but for the name and the groups all zeros is a value of it.
+        // SAFETY: but for the name all zeros is a value of it: of the groups an empty list, see the test.
         let table = unsafe { &mut *place };
         table.end = table.bytes.as_mut_ptr().cast();
         table.fields = [table.end; FIELDS];
@@ -161,5 +157,17 @@ impl Table {
     pub fn field(&self, index: usize) -> Text<'static> {
         // SAFETY: the line ends with a NUL, and the memory is never given back.
         self.fields.get(index % FIELDS).map_or(Text::new(c""), |&field| unsafe { Text::from_start(field) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_zeros_is_empty() {
+        let list = MaybeUninit::<Vec<u32, 4, u32>>::zeroed();
+        // SAFETY: it is, as this shows, a value.
+        assert!(unsafe { list.assume_init() }.is_empty());
     }
 }

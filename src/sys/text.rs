@@ -157,7 +157,24 @@ impl TextBuffer {
         }
     }
 
+    /// The character of a digit, which is computed where this stands, and not anew where it is used.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "there is hardly an instruction in it")]
+    #[allow(asm_sub_register, reason = "in a comment a register needs no format")]
+    #[must_use]
+    pub fn digit(value: i32) -> u8 {
+        let mut character = value + i32::from(b'0');
+        // SAFETY: this is a comment.
+        unsafe { core::arch::asm!("/* {0} */", inout(reg) character, options(nomem, nostack, preserves_flags)) };
+        character as u8
+    }
+
     /// Adds what a text holds.
+    #[cfg_attr(
+        target_arch = "powerpc64",
+        inline(always),
+        expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
+    )]
     pub fn put_text(&mut self, text: Text<'_>) {
         self.put_until(text, 0);
     }

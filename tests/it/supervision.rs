@@ -3,6 +3,7 @@
 mod descendants;
 mod grace;
 mod log;
+mod notify;
 mod ready;
 mod restart;
 

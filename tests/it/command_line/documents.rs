@@ -155,8 +155,9 @@ fn word_of_help(argument: &str) -> &str {
     match argument {
         "PATH" | "FILE" => "PATH",
         "GROUP" | "USER[:GROUP]" => "NAME",
-        "CODE" | "FD" | "SECONDS" => "NUMBER",
-        "FROM=TO" | "SIGNAL" => argument,
+        "CODE" | "FD" | "SECONDS" => "N",
+        "FROM=TO" => argument,
+        "SIGNAL" => "SIG",
         other => panic!("say here what the help calls {other}"),
     }
 }
@@ -203,9 +204,11 @@ fn the_manual_is_well_formed() {
     }
     let scope = Scope::new();
     let manual = repository().join("man/pidproxy.8");
-    let finished = Proxy::absent(&scope).command(["mandoc", "-T", "lint"]).command([&manual]).run().expect_code(0);
-    // Which other manuals this machine has is no matter of ours.
+    let finished = Proxy::absent(&scope).command(["mandoc", "-T", "lint"]).command([&manual]).run();
+    // Which other manuals this machine has is no matter of ours. (It ends with 1 for what is a question of style alone.)
+    assert!(finished.code() <= Some(1), "{}{}", finished.stdout, finished.stderr);
     let output = finished.stdout + &finished.stderr;
-    let complaints: Vec<&str> = output.lines().filter(|line| !line.contains("mandoc.db")).collect();
+    let is_ours = |line: &&str| !line.contains("mandoc.db") && !line.contains("referenced manual not found");
+    let complaints: Vec<&str> = output.lines().filter(is_ours).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 }

@@ -25,6 +25,7 @@ pub(crate) mod elf;
 pub(crate) mod engines;
 pub(crate) mod followed;
 mod looks;
+mod manager;
 pub(crate) mod needs;
 pub(crate) mod proc;
 mod proxy;
@@ -40,6 +41,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use followed::Followed;
 pub(crate) use looks::Looks;
+pub(crate) use manager::Manager;
 pub(crate) use proxy::{Input, Output, Proxy};
 pub(crate) use refusal::{PPOLL_TIME64, Refusal};
 pub(crate) use reports::{Report, Reports};

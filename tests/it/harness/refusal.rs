@@ -118,9 +118,11 @@ fn number_on_i386(number: i64) -> i64 {
         libc::SYS_kill => 37,
         libc::SYS_ppoll => 309,
         libc::SYS_prctl => 172,
+        libc::SYS_sendto => 369,
         libc::SYS_setgroups => 206,
         libc::SYS_setresgid => 210,
         libc::SYS_setresuid => 208,
+        libc::SYS_socket => 359,
         libc::SYS_unlinkat => 301,
         libc::SYS_waitid => 284,
         // The newer ones have the same everywhere.

@@ -10,7 +10,7 @@ use crate::harness::engines::{
     Engine, IMAGE, Kind, engine, expect_report, expect_reports, only_report, static_specimen,
 };
 use crate::harness::needs::{self, skip};
-use crate::harness::{DEADLINE, Input, Output, Proxy, Running, Scope, Screen, eventually, proc, signals};
+use crate::harness::{DEADLINE, Input, Manager, Output, Proxy, Running, Scope, Screen, eventually, proc, signals};
 
 /// All that can be taken from a container.
 const POOR: [&str; 4] = ["--read-only", "--cap-drop=all", "--user=1234:4321", "--security-opt=no-new-privileges"];
@@ -154,6 +154,26 @@ fn daemon(engine: &Arc<Engine>, scope: &Scope, name: &str) {
     assert_eq!(expect_report(&running, "daemon", "signal").number("number"), libc::SIGHUP.into());
     engine.expect(&["stop", "-t", "60", name]);
     running.wait().expect_code(3);
+}
+
+/// A daemonizing program in a container, as a service that says when it is there: the engine lets the container tell its own
+/// manager, and names it a process of its own.
+#[test]
+fn podman_tells_the_service_manager() {
+    in_engine(Kind::Podman, |engine, scope, name| {
+        let manager = Manager::new(scope);
+        let options = ["--sdnotify=container", "--read-only", "--tmpfs=/run", "--entrypoint=/pidproxy"];
+        let daemon =
+            [IMAGE, "/run/daemon.pid", "/specimen", "daemon", "--pid-file=/run/daemon.pid", "--exit-on=TERM:3"];
+        let running = manager.over(engine.run(scope, name, &options).command(daemon)).spawn();
+        // Ours, which the engine hands on, and its own word for the process to watch come in any order.
+        let mut messages = [manager.next(), manager.next()];
+        messages.sort();
+        assert!(messages[0].starts_with("MAINPID=") && messages[1] == "READY=1", "{messages:?}");
+        expect_report(&running, "daemon", "ready");
+        engine.expect(&["stop", "-t", "60", name]);
+        running.wait().expect_code(3);
+    });
 }
 
 fn host_pids(engine: &Arc<Engine>, scope: &Scope, name: &str) {
