@@ -34,7 +34,7 @@ const FOREIGN_DELAY: i32 = SECOND - 1;
 /// burst each costs one call then, and not three.
 const HOLD_DELAY: i32 = 64;
 /// How long a target that ended well, and was not told to, is given to leave a daemon behind: cron's launcher, whose pid
-/// is in the file first, or sshd, which goes into the background again on HUP.
+/// is in the file first, or sshd, which goes into the background again on HUP. In seconds, as what options give.
 const SUCCESSOR_WAIT: u32 = 1;
 
 /// How long what gets KILL is waited for, beyond its own time: it may be another user's.
@@ -201,6 +201,7 @@ impl Run {
         self.launch.numbers[CHILD_EXIT_CODE] = code;
         self.launch.numbers[CHILD_KILL_SIGNAL] = -1;
         if signal != 0 {
+            // As the shells have it.
             code = 128 + signal;
             self.launch.numbers[CHILD_EXIT_CODE] = -1;
             self.launch.numbers[CHILD_KILL_SIGNAL] = signal;
@@ -258,11 +259,11 @@ impl Run {
         (is_known || self.ended == END).then_some(status)
     }
 
-    /// Waits so many milliseconds, for the target or the next launch alone: signals stay pending until there is somebody to
+    /// Waits so many seconds, for the target or the next launch alone: signals stay pending until there is somebody to
     /// have them, but for those that end a pause.
     fn seek(&mut self, phase: Phase, limit: u32) -> Outcome {
         self.phase = phase;
-        // Never none at all, so that signals are seen before a next launch.
+        // Never no time at all: signals are to be seen before a next launch.
         self.left = limit.cast_signed() * SECOND + 1;
         self.delay = 1;
         self.timeout.set(1);
@@ -321,7 +322,6 @@ impl Run {
         }
         if self.launch.options.has::<b'R'>() && !self.is_stopping {
             self.process.pidfd.close();
-            // Never at once, for that.
             let _ = self.seek(Phase::Pausing, self.launch.options.number::<b'R'>());
             return;
         }

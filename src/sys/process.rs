@@ -104,15 +104,6 @@ impl WaitStatus {
     pub const fn exit_code(self) -> i32 {
         self.0 >> 8
     }
-
-    /// The status that stands for it, as the shells have it: its own, or 128 and the signal.
-    #[must_use]
-    pub const fn code(self) -> i32 {
-        match self.signal() {
-            0 => self.exit_code(),
-            signal => 128 + signal,
-        }
-    }
 }
 
 /// Reaps a child that ended, without waiting (`wait4(2)`): `pid`, or any for -1. Gives its pid; 0 where none ended yet,
