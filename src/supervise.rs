@@ -281,7 +281,8 @@ impl Run {
             return self.attend(Phase::Watching);
         }
         if self.phase == Phase::Launching {
-            if self.left <= 0 {
+            // One is what no time at all begins with.
+            if self.left <= 1 {
                 self.attend(Phase::Watching);
             }
             return;
