@@ -13,6 +13,7 @@ use linux_raw_sys::auxvec::{AT_NULL, AT_SECURE};
 use syscalls::Sysno;
 
 use super::call::raw_syscall;
+use super::memory::of_unknown_origin;
 use super::{Address, Outcome, Text};
 
 const SHELL: Text<'static> = Text::new(c"/bin/sh");
@@ -132,6 +133,8 @@ impl Environment {
     /// Takes the variable out of the environment by which a service manager names its socket.
     pub fn take_service_manager(self) -> Option<Address> {
         let value = self.get(Text::new(c"NOTIFY_SOCKET="), true).as_pointer().cast_mut();
+        // What is behind a reference may be written only when nobody knows that there was one.
+        let value = of_unknown_origin(value);
         // SAFETY: a variable's value, and none that the command gets; where it is not set, it is empty.
         unsafe { Address::new(value) }
     }
