@@ -183,11 +183,11 @@ pub fn raise(pid: i32, signal: u32) -> Outcome {
     Outcome::new(unsafe { raw_syscall!(Sysno::tgkill, pid.cast_unsigned(), pid.cast_unsigned(), signal) })
 }
 
-/// Whether a child of ours that leads a process group has executed a program: setpgid(2) then refuses to make it the leader
-/// that it is (EACCES).
+/// Whether a child of ours has executed a program: setpgid(2) refuses to move one then (EACCES). One that has not is dead by
+/// now, as `clone` waits: it does not matter whether group 1 is one of our session, into which it could be moved.
 pub fn has_executed(child: i32) -> bool {
     // SAFETY: takes numbers only.
-    let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::setpgid, child.cast_unsigned(), 0) });
+    let outcome = Outcome::new(unsafe { raw_syscall!(Sysno::setpgid, child.cast_unsigned(), 1) });
     outcome == Outcome::EACCES
 }
 

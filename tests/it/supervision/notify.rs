@@ -8,6 +8,13 @@ use super::{FOR_EVER, Kind, program};
 use crate::harness::needs::{self, skip};
 use crate::harness::{DEADLINE, Manager, Proxy, Refusal, Scope, eventually, proc};
 
+/// The proxy with a daemon.
+fn daemon<'scope>(scope: &'scope Scope, pid_file: &Path, options: &[&str], arguments: &[&str]) -> Proxy<'scope> {
+    let option = format!("--pid-file={}", pid_file.display());
+    let proxy = Proxy::new(scope).options(["-w", "600"]).options(options).pid_file(pid_file);
+    proxy.specimen(["daemon", &option]).command(arguments)
+}
+
 /// A path, and an abstract name with an `@` in it.
 #[test]
 fn a_program_is_ready_once_it_is_executed() {
@@ -52,10 +59,10 @@ fn a_descriptor_is_told_too() {
     let manager = Manager::new(&scope);
     let ready = scope.path("ready");
     let start = ["sh", "-c", r#"file=$1; shift; exec "$@" 7>"$file""#, "sh"];
-    let proxy = program(&scope, &["-d7"], &["--exit-on=TERM:7"]).prefix(start).prefix([&ready]);
+    let proxy = daemon(&scope, &scope.path("pid"), &["-d7"], &["--exit-on=TERM:7"]).prefix(start).prefix([&ready]);
     let running = manager.over(proxy).spawn();
     manager.expect_ready(&running);
-    scope.reports().expect("program", "ready");
+    scope.reports().expect("daemon", "ready");
     running.signal(libc::SIGTERM);
     running.wait().expect_code(7);
     manager.expect_end();
@@ -123,12 +130,13 @@ fn a_restart_is_no_end() {
     let hook = scope.script("hook", "read line <\"$0.pipe\"");
     let pipe = scope.path("hook.pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a new file");
-    let proxy = program(&scope, &["-R0", "-E"], &["--exit-on=TERM:7", "--exit-on=USR1:8"]).options([&hook]);
+    let options = ["-R0", "-E", hook.to_str().expect("a path of ASCII")];
+    let proxy = daemon(&scope, &scope.path("pid"), &options, &["--exit-on=TERM:7", "--exit-on=USR1:8"]);
     let running = manager.over(proxy).spawn();
     manager.expect_ready(&running);
     for life in 1..=3 {
-        scope.reports().expect("program", "ready");
-        assert_eq!(Kind::Program.lives(&scope), life);
+        scope.reports().expect("daemon", "ready");
+        assert_eq!(Kind::Daemon.lives(&scope), life);
         running.signal(if life == 3 { libc::SIGTERM } else { libc::SIGUSR1 });
     }
     // The hook waits for us.
@@ -211,9 +219,10 @@ fn a_service_of_another_user_tells_its_manager() {
     }
     let scope = Scope::new();
     let manager = Manager::with_abstract_name();
-    let running = manager.over(program(&scope, &["-U", "4711:4712"], &["--exit-on=TERM:7"])).spawn();
+    let pid_file = scope.directory_for("run", 4711, 4712).join("pid");
+    let running = manager.over(daemon(&scope, &pid_file, &["-U", "4711:4712"], &["--exit-on=TERM:7"])).spawn();
     manager.expect_ready(&running);
-    scope.reports().expect("program", "ready");
+    scope.reports().expect("daemon", "ready");
     running.signal(libc::SIGTERM);
     running.wait().expect_code(7);
     manager.expect_end();
