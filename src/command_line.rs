@@ -35,7 +35,7 @@ const NAMES: usize = place(b'U');
 const PATHS: usize = place(b'l');
 const SIGNALS: usize = place(b'p');
 const FLAGS: usize = place(b'x');
-/// Room for the values of those that have one, but for signals.
+/// Room for the values of those that have one.
 const VALUES: usize = SIGNALS + 1;
 /// The letters of what is shown.
 const SHOWN: Text<'static> = {

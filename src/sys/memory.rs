@@ -22,8 +22,8 @@ pub(super) fn forget_stack_below() {
     }
 }
 
-/// The same reference, of which the compiler no longer knows that it points to a variable of its caller: so it stays in a register,
-/// from which offsets are shorter than from the stack pointer, and is not made anew for every use.
+/// The same reference, of which the compiler no longer knows that it points to a variable of its caller: so it stays in a
+/// register, from which offsets are shorter than from the stack pointer, and is not made anew for every use.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "there is no instruction in it")]
 pub fn in_register<T>(variable: &mut T) -> &mut T {

@@ -7,11 +7,25 @@ mod notify;
 mod ready;
 mod restart;
 
+use std::path::Path;
+
 use crate::harness::{Proxy, Scope};
 
 /// The proxy with a program that is the target itself.
 fn program<'scope>(scope: &'scope Scope, options: &[&str], arguments: &[&str]) -> Proxy<'scope> {
     Proxy::new(scope).options(options).pid_file("-").specimen(["program"]).command(arguments)
+}
+
+/// The proxy with a daemon and its pid file, which it waits for as long as a test may take.
+fn daemon<'scope>(scope: &'scope Scope, pid_file: &Path, options: &[&str], arguments: &[&str]) -> Proxy<'scope> {
+    let option = format!("--pid-file={}", pid_file.display());
+    let proxy = Proxy::new(scope).options(["-w", "600"]).options(options).pid_file(pid_file);
+    proxy.specimen(["daemon", &option]).command(arguments)
+}
+
+/// The proxy with the file as descriptor 7, on which it tells that it is ready.
+fn with_ready<'scope>(proxy: Proxy<'scope>, ready: &Path) -> Proxy<'scope> {
+    proxy.options(["-d7"]).prefix(["sh", "-c", r#"file=$1; shift; exec "$@" 7>"$file""#, "sh"]).prefix([ready])
 }
 
 /// A pause that nobody waits out.

@@ -4,15 +4,16 @@
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 
-use super::{FOR_EVER, Kind, program};
+use super::{FOR_EVER, Kind, daemon, program, with_ready};
 use crate::harness::needs::{self, skip};
-use crate::harness::{DEADLINE, Manager, Proxy, Refusal, Scope, eventually, proc};
+use crate::harness::{DEADLINE, Manager, Proxy, Refusal, Running, Scope, eventually, proc};
 
-/// The proxy with a daemon.
-fn daemon<'scope>(scope: &'scope Scope, pid_file: &Path, options: &[&str], arguments: &[&str]) -> Proxy<'scope> {
-    let option = format!("--pid-file={}", pid_file.display());
-    let proxy = Proxy::new(scope).options(["-w", "600"]).options(options).pid_file(pid_file);
-    proxy.specimen(["daemon", &option]).command(arguments)
+/// Ends the run by TERM, which is the last that the manager hears of.
+#[track_caller]
+fn stop(running: Running, manager: &Manager) {
+    running.signal(libc::SIGTERM);
+    running.wait().expect_code(7);
+    manager.expect_end();
 }
 
 /// A path, and an abstract name with an `@` in it.
@@ -28,9 +29,7 @@ fn a_program_is_ready_once_it_is_executed() {
         let is_closed = || (!proc::descriptors(running.pid()).iter().any(is_socket)).then_some(());
         assert!(eventually(DEADLINE, is_closed).is_some(), "{:?}", proc::descriptors(running.pid()));
         manager.expect_nothing();
-        running.signal(libc::SIGTERM);
-        running.wait().expect_code(7);
-        manager.expect_end();
+        stop(running, &manager);
     }
 }
 
@@ -39,17 +38,13 @@ fn a_daemon_is_ready_once_it_is_known() {
     let scope = Scope::new();
     let manager = Manager::new(&scope);
     let control = scope.control("control");
-    let path = scope.path("pid");
-    let pid_file = format!("--pid-file={}", path.display());
-    let daemon = ["daemon", &pid_file, "--no-pid-file", "--exit-on=TERM:7", &control.option()];
-    let running = manager.over(Proxy::new(&scope).options(["-w", "600"]).pid_file(&path).specimen(daemon)).spawn();
+    let arguments = ["--no-pid-file", "--exit-on=TERM:7", &control.option()];
+    let running = manager.over(daemon(&scope, &scope.path("pid"), &[], &arguments)).spawn();
     scope.reports().expect("daemon", "ready");
     manager.expect_nothing();
     control.send("write-pid-file");
     manager.expect_ready(&running);
-    running.signal(libc::SIGTERM);
-    running.wait().expect_code(7);
-    manager.expect_end();
+    stop(running, &manager);
 }
 
 /// Both at once: the one does not stand in the way of the other.
@@ -58,14 +53,11 @@ fn a_descriptor_is_told_too() {
     let scope = Scope::new();
     let manager = Manager::new(&scope);
     let ready = scope.path("ready");
-    let start = ["sh", "-c", r#"file=$1; shift; exec "$@" 7>"$file""#, "sh"];
-    let proxy = daemon(&scope, &scope.path("pid"), &["-d7"], &["--exit-on=TERM:7"]).prefix(start).prefix([&ready]);
-    let running = manager.over(proxy).spawn();
+    let proxy = daemon(&scope, &scope.path("pid"), &[], &["--exit-on=TERM:7"]);
+    let running = manager.over(with_ready(proxy, &ready)).spawn();
     manager.expect_ready(&running);
     scope.reports().expect("daemon", "ready");
-    running.signal(libc::SIGTERM);
-    running.wait().expect_code(7);
-    manager.expect_end();
+    stop(running, &manager);
     assert_eq!(std::fs::read_to_string(ready).expect("a file"), "\n");
 }
 
@@ -223,7 +215,5 @@ fn a_service_of_another_user_tells_its_manager() {
     let running = manager.over(daemon(&scope, &pid_file, &["-U", "4711:4712"], &["--exit-on=TERM:7"])).spawn();
     manager.expect_ready(&running);
     scope.reports().expect("daemon", "ready");
-    running.signal(libc::SIGTERM);
-    running.wait().expect_code(7);
-    manager.expect_end();
+    stop(running, &manager);
 }

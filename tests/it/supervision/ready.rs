@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use super::program;
+use super::{daemon, program, with_ready};
 use crate::harness::{DEADLINE, Proxy, Scope, eventually, proc};
 
 /// A pipe's name in the file system.
@@ -14,11 +14,6 @@ fn pipe(scope: &Scope) -> PathBuf {
     let path = scope.path("ready");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a new file");
     path
-}
-
-/// The proxy with the pipe as descriptor 7.
-fn with_pipe<'scope>(proxy: Proxy<'scope>, pipe: &Path) -> Proxy<'scope> {
-    proxy.options(["-d", "7"]).prefix(["sh", "-c", r#"pipe=$1; shift; exec "$@" 7>"$pipe""#, "sh"]).prefix([pipe])
 }
 
 /// Reads the pipe to its end; what has come when it is asked for, and whether that is all, is in the channel.
@@ -40,7 +35,7 @@ fn a_program_is_ready_once_it_is_executed() {
     let scope = Scope::new();
     let pipe = pipe(&scope);
     let text = read(&pipe);
-    let running = with_pipe(program(&scope, &[], &["--exit-on=TERM:7"]), &pipe).spawn();
+    let running = with_ready(program(&scope, &[], &["--exit-on=TERM:7"]), &pipe).spawn();
     assert_eq!(text.recv_timeout(DEADLINE).as_deref(), Ok(&b"\n"[..]));
     scope.reports().expect("program", "ready");
     running.signal(libc::SIGTERM);
@@ -53,11 +48,8 @@ fn a_daemon_is_ready_once_it_is_known() {
     let pipe = pipe(&scope);
     let text = read(&pipe);
     let control = scope.control("control");
-    let path = scope.path("pid");
-    let pid_file = format!("--pid-file={}", path.display());
-    let daemon = ["daemon", &pid_file, "--no-pid-file", "--exit-on=TERM:7", &control.option()];
-    let proxy = Proxy::new(&scope).options(["-w", "600"]).pid_file(&path).specimen(daemon);
-    let running = with_pipe(proxy, &pipe).spawn();
+    let arguments = ["--no-pid-file", "--exit-on=TERM:7", &control.option()];
+    let running = with_ready(daemon(&scope, &scope.path("pid"), &[], &arguments), &pipe).spawn();
     scope.reports().expect("daemon", "ready");
     assert_eq!(text.try_recv(), Err(mpsc::TryRecvError::Empty), "its pid is in no file yet");
     control.send("write-pid-file");
@@ -70,12 +62,9 @@ fn a_daemon_is_ready_once_it_is_known() {
 #[test]
 fn a_replacement_is_not_told() {
     let scope = Scope::new();
-    let path = scope.path("pid");
-    let pid_file = format!("--pid-file={}", path.display());
     let ready = scope.path("ready");
-    let daemon = ["daemon", &pid_file, "--replace-on=USR2", "--exit-on=TERM:7"];
-    let proxy = Proxy::new(&scope).options(["-w", "600"]).pid_file(&path).specimen(daemon);
-    let running = with_pipe(proxy, &ready).spawn();
+    let arguments = ["--replace-on=USR2", "--exit-on=TERM:7"];
+    let running = with_ready(daemon(&scope, &scope.path("pid"), &[], &arguments), &ready).spawn();
     scope.reports().expect("daemon", "ready");
     running.signal(libc::SIGUSR2);
     let replacement = scope.reports().expect("replacement", "ready").pid();
@@ -93,7 +82,7 @@ fn what_can_not_be_executed_is_never_ready() {
         let scope = Scope::new();
         let ready = scope.path("ready");
         let proxy = Proxy::new(&scope).pid_file("-").command(["./nothing"]);
-        with_pipe(proxy, &ready).run().expect_code(127);
+        with_ready(proxy, &ready).run().expect_code(127);
         assert_eq!(std::fs::read_to_string(ready).expect("a file"), "");
     }
 }
@@ -103,7 +92,7 @@ fn a_daemon_that_is_never_found_is_never_ready() {
     let scope = Scope::new();
     let ready = scope.path("ready");
     let proxy = Proxy::new(&scope).options(["-w", "600"]).pid_file(scope.path("pid")).command(["true"]);
-    with_pipe(proxy, &ready).run().expect_code(125);
+    with_ready(proxy, &ready).run().expect_code(125);
     assert_eq!(std::fs::read_to_string(ready).expect("a file"), "");
 }
 
@@ -113,7 +102,7 @@ fn the_descriptors_around_it_are_closed() {
     let scope = Scope::new();
     let ready = scope.path("ready");
     let around = ["sh", "-c", r#"exec "$@" 6</dev/null 8</dev/null 9</dev/null"#, "sh"];
-    let running = with_pipe(program(&scope, &[], &["--exit-on=TERM:7"]), &ready).prefix(around).spawn();
+    let running = with_ready(program(&scope, &[], &["--exit-on=TERM:7"]), &ready).prefix(around).spawn();
     let pid = scope.reports().expect("program", "ready").pid();
     let numbers = |pid| proc::descriptors(pid).into_iter().map(|(number, _)| number).collect::<Vec<_>>();
     let theirs = numbers(pid);
@@ -146,9 +135,7 @@ fn nobody_has_to_read_it() {
     let scope = Scope::new();
     let pipe = pipe(&scope);
     let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&pipe).expect("a pipe");
-    let start = ["sh", "-c", r#"pipe=$1; shift; exec "$@" 7>"$pipe""#, "sh"];
-    let proxy = program(&scope, &["-d7"], &["--exit-on=TERM:7"]).prefix(start).prefix([&pipe]);
-    let running = proxy.spawn();
+    let running = with_ready(program(&scope, &[], &["--exit-on=TERM:7"]), &pipe).spawn();
     scope.reports().expect("program", "ready");
     drop(reader);
     running.signal(libc::SIGTERM);

@@ -10,10 +10,10 @@ mod pause;
 
 use std::cell::Cell;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{FOR_EVER, Kind};
+use super::{FOR_EVER, Kind, with_ready};
 use crate::harness::signals::{self, real_time};
 use crate::harness::{Control, DEADLINE, Proxy, Report, Running, Scope, eventually, numbers_behind, proc};
 
@@ -94,13 +94,19 @@ impl<'scope> Lives<'scope> {
         std::iter::from_fn(|| self.scope.reports().take(Duration::ZERO, is_signal)).collect()
     }
 
+    /// Waits until signals go to this target.
+    #[track_caller]
+    fn expect_followed(&self, pid: i32) {
+        let is_followed =
+            || numbers_behind(&self.running.stderr(), "pidproxy: following: ").contains(&pid).then_some(());
+        assert!(eventually(DEADLINE, is_followed).is_some(), "{}", self.scope.evidence());
+    }
+
     /// Ends the run by TERM, for which the target has this status, with nothing left.
     #[track_caller]
     fn stop(self, code: i32) {
         // Before, it would be the launcher that is told.
-        let is_followed =
-            || numbers_behind(&self.running.stderr(), "pidproxy: following: ").contains(&self.pid.get()).then_some(());
-        assert!(eventually(DEADLINE, is_followed).is_some(), "{}", self.scope.evidence());
+        self.expect_followed(self.pid.get());
         self.running.signal(libc::SIGTERM);
         self.expect_over(code);
     }
@@ -309,9 +315,4 @@ fn without_its_hook_it_ends_too() {
     lives.next();
     lives.end_and_see(7);
     lives.stop(7);
-}
-
-/// The proxy with the file as descriptor 7, on which it tells that it is ready.
-fn with_ready<'scope>(proxy: Proxy<'scope>, ready: &Path) -> Proxy<'scope> {
-    proxy.options(["-d7"]).prefix(["sh", "-c", r#"file=$1; shift; exec "$@" 7>"$file""#, "sh"]).prefix([ready])
 }

@@ -5,7 +5,7 @@ use std::fs;
 use super::{Kind, Lives, expect_pause};
 use crate::harness::needs;
 use crate::harness::signals;
-use crate::harness::{DEADLINE, Proxy, Running, Scope, eventually, numbers_behind};
+use crate::harness::{Proxy, Running, Scope, numbers_behind};
 
 /// A pid file that goes with the daemon, one that is renamed into its place, one that -f removes, and one that names
 /// the launcher first.
@@ -25,9 +25,7 @@ fn however_the_pid_file_is_written_the_next_daemon_is_found() {
         let lives = Lives::start(&scope, Kind::Daemon, options, &[arguments, &["--exit-on=TERM:5"]].concat());
         for ending in ["exit 0", "exit 3", "die KILL"] {
             let pid = lives.next();
-            let is_followed =
-                || numbers_behind(&lives.running.stderr(), "pidproxy: following: ").contains(&pid).then_some(());
-            assert!(eventually(DEADLINE, is_followed).is_some(), "{options:?} {arguments:?}\n{}", scope.evidence());
+            lives.expect_followed(pid);
             lives.end(ending);
         }
         lives.next();
@@ -68,9 +66,7 @@ fn a_daemon_that_replaces_itself_is_not_launched_again() {
         lives.next();
         lives.running.signal(libc::SIGUSR2);
         let replacement = scope.reports().expect("replacement", "ready").pid();
-        let is_followed =
-            || numbers_behind(&lives.running.stderr(), "pidproxy: following: ").contains(&replacement).then_some(());
-        assert!(eventually(DEADLINE, is_followed).is_some(), "{}", scope.evidence());
+        lives.expect_followed(replacement);
         assert_eq!(lives.count(), life);
         // The end of the replacement is one.
         signals::send(replacement, libc::SIGKILL).expect("it lives");
