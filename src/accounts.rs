@@ -29,7 +29,7 @@ pub const NOBODY: Text<'static> = Text::new(c"\n");
 
 /// Goes on to the next entry with the id `known`, or, where that is `NONE`, with a name in one of its fields: gives its id,
 /// or `NONE` behind the last one.
-pub fn next(table: &mut Table, colons: usize, known: u32, index: usize, name: Text<'_>) -> u32 {
+pub fn next(known: u32, table: &mut Table, colons: usize, index: usize, name: Text<'_>) -> u32 {
     while table.next(colons) {
         let id = id(table.field(ID));
         // Comments and what nsswitch.conf(5) has for NIS begin with `#`, `+` or `-`. Neither is a name empty.

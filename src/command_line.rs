@@ -7,34 +7,48 @@ use crate::failure::{INVALID, MISSING, UNKNOWN};
 use crate::signal::{self, Rewrites};
 use crate::sys::{self, Arguments, Outcome, Text};
 
+/// Whether everything is there: with no more than what follows one daemon (`--no-default-features`) it is no init, launches
+/// nothing again, and takes nothing from the environment.
+pub const FULL: bool = cfg!(feature = "full");
+
 /// What is shown: the version as engines want to hear it of an init, the version, and the help, which begins with it.
-const SHOWN_TEXT: &[u8] = concat!(
-    "tini version ",
-    "pidproxy ",
-    env!("CARGO_PKG_VERSION"),
-    "\n",
-    "\
+const SHOWN_TEXT: &[u8] = if FULL {
+    concat!(
+        "tini version pidproxy ",
+        env!("CARGO_PKG_VERSION"),
+        "
 pidproxy [-HKVafghtvx] [-El PATH] [-GU NAME] [-Rdekw N] [-p SIG]
 [-r FROM=TO] [--] pid-file|- [command...]
 "
-)
-.as_bytes();
+    )
+    .as_bytes()
+} else {
+    concat!(
+        "pidproxy ",
+        env!("CARGO_PKG_VERSION"),
+        "
+pidproxy [-HVafghtv] [-E PATH] [-GU NAME] [-ew N]
+[-r FROM=TO] [--] pid-file [command...]
+"
+    )
+    .as_bytes()
+};
 
 /// Where the version begins that is no init's, and where both end.
-const VERSION: usize = "tini version ".len();
+const VERSION: usize = if FULL { "tini version ".len() } else { 0 };
 const VERSION_END: usize = VERSION + "pidproxy \n".len() + env!("CARGO_PKG_VERSION").len();
 
 /// The longest wait: its milliseconds are still a 32-bit number.
 const SECONDS_MOST: u32 = 2_000_000;
 
 /// The options: first those with a value (numbers, names, paths, signals), then the flags, then what is shown at once.
-const LETTERS: &CStr = c"wkRdeGUElrpHKafgtvxhV";
+const LETTERS: &CStr = if FULL { c"wkRdeGUElrpHKafgtvxhV" } else { c"weGUErHafgtvhV" };
 /// The last of each kind.
 const NUMBERS: usize = place(b'e');
 const NAMES: usize = place(b'U');
-const PATHS: usize = place(b'l');
-const SIGNALS: usize = place(b'p');
-const FLAGS: usize = place(b'x');
+const PATHS: usize = if FULL { place(b'l') } else { place(b'E') };
+const SIGNALS: usize = if FULL { place(b'p') } else { place(b'r') };
+const FLAGS: usize = if FULL { place(b'x') } else { place(b'v') };
 /// Room for the values of those that have one.
 const VALUES: usize = SIGNALS + 1;
 /// The letters of what is shown.
@@ -59,18 +73,23 @@ pub const INIT: u64 = u64::from_be_bytes(*b"\0\0\0\0init");
 const LONG_HELP: u64 = u64::from_be_bytes(*b"\0\0\0\0help");
 const LONG_VERSION: u64 = u64::from_be_bytes(*b"\0version");
 
-/// Where an option's letter stands among them, the first at 1: for one that is not there it does not compile.
+/// Where an option's letter stands among them, the first at 1; 0 for one that is left out. For one that there never is it does
+/// not compile.
 #[expect(clippy::indexing_slicing, reason = "evaluated at compile time only")]
 const fn place(letter: u8) -> usize {
     let mut place = 1;
-    while LETTERS.to_bytes()[place - 1] != letter {
+    while FULL || place <= LETTERS.to_bytes().len() {
+        if LETTERS.to_bytes()[place - 1] == letter {
+            return place;
+        }
         place += 1;
     }
-    place
+    0
 }
 
 /// The last eight bytes of a text, as a number.
 #[must_use]
+#[inline(never)]
 pub const fn last_bytes(mut text: Text<'_>) -> u64 {
     let mut bytes = 0;
     while !text.is_empty() {
@@ -97,8 +116,8 @@ pub struct Options {
     pub arguments: Arguments,
     /// The options that were given, a bit each.
     given: u32,
-    /// There is no pid file: the command is the target itself.
-    pub is_init: bool,
+    /// See [`Options::is_init`].
+    is_init: bool,
     /// The pid file.
     pub file: Option<Text<'static>>,
     /// `-w`, `-k`, `-R`, `-d`: the number that was given, at the option's place.
@@ -130,13 +149,13 @@ impl Options {
     /// The value of an option, if it was given. The name of a user ends at a colon or at its end.
     #[must_use]
     pub const fn get<const LETTER: u8>(&self) -> Option<Text<'static>> {
-        self.values[const { place(LETTER) % VALUES }]
+        if const { place(LETTER) == 0 } { None } else { self.values[const { place(LETTER) % VALUES }] }
     }
 
     /// Whether an option was given.
     #[must_use]
     pub const fn has<const LETTER: u8>(&self) -> bool {
-        self.given >> const { place(LETTER) } & 1 != 0
+        (const { place(LETTER) != 0 }) && self.given >> const { place(LETTER) } & 1 != 0
     }
 
     /// The number that was given with an option, or its default.
@@ -148,6 +167,17 @@ impl Options {
     /// Sets the number of an option.
     pub const fn set_number<const LETTER: u8>(&mut self, number: u32) {
         self.numbers[const { place(LETTER) }] = number;
+    }
+
+    /// Whether there is no pid file: the command is the target itself.
+    #[must_use]
+    pub const fn is_init(&self) -> bool {
+        FULL && self.is_init
+    }
+
+    /// Says so.
+    pub const fn set_init(&mut self, is_init: bool) {
+        self.is_init = is_init;
     }
 
     /// The status to exit with for one that a process ended with (`-e`).
@@ -191,12 +221,13 @@ impl Options {
                 }
             }
             while !letters.is_empty() {
-                let Some(found) = Text::new(LETTERS).find(letters.take()) else { return UNKNOWN };
-                let place = found.distance_from(Text::new(LETTERS));
+                let all = sys::text_in_register(Text::new(LETTERS));
+                let Some(found) = all.find(letters.take()) else { return UNKNOWN };
+                let place = found.distance_from(all);
                 self.given |= 1 << place;
                 if place > SIGNALS {
                     if place > FLAGS {
-                        show(place, self.is_init);
+                        show(place, self.is_init());
                     }
                     continue;
                 }
@@ -237,7 +268,7 @@ impl Options {
             if let Some(slot) = self.numbers.get_mut(place) {
                 *slot = number;
             }
-            if place == const { self::place(b'd') } {
+            if FULL && place == const { self::place(b'd') } {
                 // Nobody else gets it.
                 return number >= DESCRIPTOR_LEAST && !sys::close_on_exec(number).is_failure();
             }
@@ -256,7 +287,7 @@ impl Options {
         if signal.wrapping_sub(1) > 63 {
             return false;
         }
-        if place == const { self::place(b'r') } {
+        if !FULL || place == const { self::place(b'r') } {
             return self.rewrites.add(signal, rest);
         }
         self.parent_death_signal = signal;

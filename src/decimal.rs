@@ -53,7 +53,7 @@ pub fn parse(text: Text<'_>) -> (u32, Text<'_>) {
 }
 
 /// Writes a number, but for the lowest one, which has no opposite.
-pub fn print(number: i32, line: &mut TextBuffer) {
+pub fn print(line: &mut TextBuffer, number: i32) -> &mut TextBuffer {
     let number = if number < 0 {
         line.put(b'-');
         -number
@@ -61,10 +61,9 @@ pub fn print(number: i32, line: &mut TextBuffer) {
         number
     };
     let (rest, digit) = (number / 10, TextBuffer::digit(number % 10));
-    if rest != 0 {
-        print(rest, line);
-    }
+    let line = if rest != 0 { print(line, rest) } else { line };
     line.put(digit);
+    line
 }
 
 #[cfg(test)]
@@ -85,7 +84,7 @@ mod tests {
 
     fn printed(number: i32) -> String {
         let mut line = TextBuffer::new();
-        print(number, &mut line);
+        print(&mut line, number);
         String::from_utf8_lossy(line.bytes()).into_owned()
     }
 

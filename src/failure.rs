@@ -85,5 +85,5 @@ fn put_number(line: &mut TextBuffer, number: i32) {
         }
         number = -number;
     }
-    decimal::print(number, line);
+    decimal::print(line, number);
 }

@@ -1,12 +1,12 @@
 //! Clone, identity, exec: how the command and the exit hook are started.
 
 use crate::accounts::{self, NOBODY, NONE};
-use crate::command_line::Options;
+use crate::command_line::{FULL, Options};
 use crate::decimal;
 use crate::failure::{self, TERMINAL, UNKNOWN};
 use crate::signal::SignalSet;
 use crate::sys::{
-    self, Address, DEFAULT_PATH, Environment, Ids, LISTEN_PID, Outcome, PendingLimit, ROOT_HOME, Table, Text,
+    self, Address, Arguments, DEFAULT_PATH, Environment, Ids, Outcome, PendingLimit, ROOT_HOME, Table, Text,
     TextBuffer, UNCHANGED,
 };
 use crate::target::Process;
@@ -22,6 +22,9 @@ pub fn fail(subject: Option<Text<'_>>, reason: Outcome) -> ! {
     sys::exit(failure::PROXY_FAILED)
 }
 
+/// The variable by which a process knows that the sockets it was started with are meant for it (`sd_listen_fds(3)`).
+const LISTEN_PID: Text<'static> = Text::new(c"LISTEN_PID=");
+
 /// Where our own pid stands among the numbers of a launch.
 pub const PID: usize = 0;
 /// The status that we exit with.
@@ -30,8 +33,10 @@ pub const EXIT_CODE: usize = 1;
 pub const CHILD_EXIT_CODE: usize = 2;
 /// The signal that killed the target, -1 where it exited.
 pub const CHILD_KILL_SIGNAL: usize = 3;
-/// What the exit hook is told: its variables in this order, behind the pid file.
+/// What the exit hook is told: its variables in this order, and then the pid file.
 const NUMBERS: usize = 4;
+/// How many variables that are.
+const VARIABLES: usize = NUMBERS + 1;
 
 /// What is started, and how. The fields stand in the order in which the code is shortest.
 #[derive(Debug)]
@@ -39,17 +44,19 @@ const NUMBERS: usize = 4;
 pub struct Launch {
     /// The environment.
     pub environment: Environment,
+    /// Who the command runs as, and who we were when we were started: what the exit hook becomes again. `None` without a
+    /// switch.
+    table: Option<&'static Table>,
     /// The pid of what was launched last; 0 before the first time.
     pub launcher: i32,
     /// What the exit hook is told, among it our own pid.
     pub numbers: [i32; NUMBERS],
     /// What is started is the exit hook.
     pub is_hook: bool,
+    /// There was a target, of this launch or of an earlier one.
+    pub had_target: bool,
     /// What the user asked for.
     pub options: Options,
-    /// Who the command runs as, and who we were when we were started: what the exit hook becomes again. `None` without a
-    /// switch.
-    table: Option<&'static Table>,
     /// The service manager that we were started by, if it wants to hear from us.
     pub manager: Option<Address>,
     /// The limit of pending signals that we were started with.
@@ -67,6 +74,7 @@ impl Launch {
         mask: SignalSet::NONE,
         pending_limit: PendingLimit::ZERO,
         is_hook: false,
+        had_target: false,
         options: Options::NONE,
         numbers: [0; NUMBERS],
         table: None,
@@ -84,7 +92,7 @@ impl Launch {
         let mut line = TextBuffer::new();
         let line = sys::in_register(&mut line);
         line.put_text(text);
-        decimal::print(number, line);
+        decimal::print(line, number);
         manager.send(line.bytes());
     }
 
@@ -96,16 +104,17 @@ impl Launch {
         if let Some(table) = self.table
             && self.is_hook
         {
-            // Where this fails, so does the next.
-            let _ = sys::setresuid(table.own.uid, table.own.uid);
-            let outcome = table.own_groups.set().and(table.own.set(0));
+            // The ids are at hand as the saved ones. With them comes the right to set the groups.
+            let outcome = table.own.set(0).or(table.own_groups.set());
             if outcome.is_failure() {
                 return outcome;
             }
-            table.own_home.restore();
+            if let Some(home) = table.own_home {
+                home.restore();
+            }
         }
         let command = self.options.arguments.hold();
-        let listener = self.environment.find(LISTEN_PID);
+        let listener = if FULL { self.environment.find(LISTEN_PID) } else { command };
         let pid = sys::clone(run, self);
         command.restore();
         listener.restore();
@@ -151,7 +160,7 @@ impl Launch {
                 return UNKNOWN;
             }
         }
-        load(table, Text::new(c"/etc/group"));
+        load(Text::new(c"/etc/group"), table);
         let mut gid = table.ids.gid;
         let (mut field, mut sought) = (accounts::MEMBERS, login);
         if let Some(group) = group {
@@ -167,7 +176,7 @@ impl Launch {
                     break;
                 }
             }
-            gid = accounts::next(table, accounts::GROUP, NONE, field, sought);
+            gid = accounts::next(NONE, table, accounts::GROUP, field, sought);
             if gid == NONE {
                 if let Some(group) = group {
                     *name = group;
@@ -176,10 +185,11 @@ impl Launch {
                 break;
             }
         }
-        table.own = Ids { uid: sys::geteuid(), gid: sys::getegid() };
+        table.own.uid = sys::geteuid();
+        table.own.gid = sys::getegid();
         let mut outcome = table.own_groups.get();
-        outcome = outcome.and(table.set_groups());
-        outcome = outcome.and(table.ids.set(UNCHANGED));
+        outcome = outcome.or(table.set_groups());
+        outcome = outcome.or(table.ids.set(UNCHANGED));
         self.table = Some(table.forget());
         outcome
     }
@@ -189,9 +199,9 @@ impl Launch {
         // A number needs no entry: then the group is the one of the same number, as useradd(8) pairs them.
         let number = accounts::id(user);
         table.ids = Ids { uid: number, gid: number };
-        load(table, Text::new(c"/etc/passwd"));
+        load(Text::new(c"/etc/passwd"), table);
         loop {
-            let uid = accounts::next(table, accounts::USER, number, accounts::NAME, user);
+            let uid = accounts::next(number, table, accounts::USER, accounts::NAME, user);
             if uid == NONE {
                 break;
             }
@@ -208,12 +218,12 @@ impl Launch {
             }
         }
         let home = table.home.text();
-        table.own_home = self.environment.set(if home.is_empty() { ROOT_HOME } else { home });
+        table.own_home = Some(self.environment.set(if home.is_empty() { ROOT_HOME } else { home }));
     }
 }
 
 /// Loads a file of users or groups. Without it this process ends.
-fn load(table: &mut Table, path: Text<'_>) {
+fn load(path: Text<'_>, table: &mut Table) {
     let outcome = table.load(path);
     // A file that is not there is an empty one.
     if outcome != Outcome::OK && outcome != Outcome::ENOENT {
@@ -228,10 +238,12 @@ pub fn run(launch: &Launch) -> ! {
     if launch.is_hook {
         export(launch, variables);
     } else {
-        if launch.options.is_init {
+        if launch.options.is_init() {
             sys::lead_foreground_group(launch.launcher);
         }
-        pass_listeners(launch, variables);
+        if FULL {
+            pass_listeners(launch, variables);
+        }
         become_user(launch);
         if let Some(log) = launch.options.get::<b'l'>() {
             let outcome = sys::append_output_to(log);
@@ -248,7 +260,7 @@ fn pass_listeners(launch: &Launch, variable: &mut TextBuffer) {
     let (pid, _) = decimal::parse(launch.environment.get(LISTEN_PID, false));
     if pid == launch.numbers[PID].cast_unsigned() && launch.launcher == 0 {
         variable.put_text(LISTEN_PID);
-        decimal::print(sys::getpid(), variable);
+        decimal::print(variable, sys::getpid());
         launch.environment.set(variable.text());
     }
 }
@@ -271,14 +283,14 @@ fn become_user(launch: &Launch) {
 
 /// Tells the exit hook in its environment how the target ended.
 fn export(launch: &Launch, variables: &mut TextBuffer) {
-    let mut names = Text::new(c"PID_FILE= PID= EXIT_CODE= CHILD_EXIT_CODE= CHILD_KILL_SIGNAL=");
-    for index in 0..=NUMBERS {
+    let mut names = Text::new(c"PID= EXIT_CODE= CHILD_EXIT_CODE= CHILD_KILL_SIGNAL= PID_FILE=");
+    for index in 0..VARIABLES {
         let start = variables.len();
         variables.put_text(Text::new(c"PIDPROXY_"));
         names = variables.put_until(names, b' ');
         names.take();
-        if let Some(number) = launch.numbers.get(index.wrapping_sub(1)) {
-            decimal::print(*number, variables);
+        if let Some(number) = launch.numbers.get(index) {
+            decimal::print(variables, *number);
         } else if let Some(pid_file) = launch.options.file {
             if pid_file.peek() != b'/' {
                 variables.put_working_directory();
@@ -292,8 +304,6 @@ fn export(launch: &Launch, variables: &mut TextBuffer) {
 
 /// Executes the command, searching it in `PATH` (execvp(3)). Where that fails the child says so, and ends as the shells
 /// have it.
-#[inline(always)]
-#[expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")]
 fn execute(launch: &Launch) -> ! {
     launch.pending_limit.set();
     let mut mask = launch.mask;
@@ -314,7 +324,7 @@ fn execute(launch: &Launch) -> ! {
             candidate.put(b'/');
         }
         candidate.put_text(command);
-        let failure = launch.options.arguments.execute(candidate.text(), launch.environment);
+        let failure = Arguments::execute(candidate.text(), launch.options.arguments, launch.environment);
         if failure != Outcome::ENOENT && !(is_searched && failure == Outcome::ENOTDIR) {
             outcome = failure;
             if failure != Outcome::EACCES {

@@ -26,15 +26,27 @@ impl Pid {
 /// What stands in a pid file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contents {
-    /// The number it begins with, if that is a pid.
-    pub pid: Option<Pid>,
+    /// The number it begins with, if there is one.
+    number: u32,
     /// The file holds nothing but a number, or nothing at all.
     pub is_plain: bool,
 }
 
 impl Contents {
     /// Not read yet.
-    pub const NONE: Self = Self { pid: None, is_plain: false };
+    pub const NONE: Self = Self { number: 0, is_plain: false };
+
+    /// The pid that it begins with.
+    #[must_use]
+    pub fn pid(&self) -> Option<Pid> {
+        Pid::new(self.number)
+    }
+
+    /// The number of that pid; one that is no pid, where there is none.
+    #[must_use]
+    pub const fn number(&self) -> i32 {
+        self.number.cast_signed()
+    }
 
     /// Reads the beginning of a pid file that has `size` bytes in all: optional blanks, the digits, and behind them the
     /// end of the file or white space, whatever follows that (`PostgreSQL` writes seven lines more).
@@ -49,7 +61,6 @@ impl Contents {
         }
         // What is no number is as good as one that no process has.
         let (number, end) = decimal::parse(rest);
-        let pid = Pid::new(number);
         rest = end;
         while is_space(rest.peek()) {
             rest.take();
@@ -57,8 +68,8 @@ impl Contents {
         // Neither a NUL byte nor the end of what was read is the end of the file.
         self.is_plain = rest.distance_from(text) == size;
         let is_finished = rest.distance_from(end) != 0;
-        let is_same = core::mem::replace(&mut self.pid, pid) == pid;
-        if pid.is_none() {
+        let is_same = core::mem::replace(&mut self.number, number) == number;
+        if self.pid().is_none() {
             return false;
         }
         #[expect(clippy::needless_bitwise_bool, reason = "it takes no branches")]
@@ -86,7 +97,7 @@ mod tests {
         buffer.extend([0, 0]);
         let mut found = Contents::NONE;
         let is_found = [(); 2].map(|()| found.read(Text::from_buffer(&buffer), contents.len()));
-        (is_found, found.pid.map(Pid::number), found.is_plain)
+        (is_found, found.pid().map(Pid::number), found.is_plain)
     }
 
     #[test]

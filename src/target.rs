@@ -6,7 +6,7 @@ use linux_raw_sys::general::O_NOFOLLOW;
 
 use crate::command_line::Options;
 use crate::failure::{NO_PID, STALE, UNTRUSTED};
-use crate::pid_file::{Contents, Pid};
+use crate::pid_file::Contents;
 use crate::sys::{self, Outcome, PidFd, ReadBuffer, SignalInfo, Stamp};
 
 /// A process that signals go to: the launcher, the target, or the exit hook.
@@ -68,15 +68,15 @@ impl State {
     const NONE: Self = Self { contents: Contents::NONE, stamp: Stamp::NONE };
 
     /// Reads a pid file: a regular file, no symbolic link. It worked where there is a pid to believe.
-    fn read(&mut self, options: &Options) -> Outcome {
-        self.contents.is_plain = false;
+    fn read(options: &Options, state: &mut Self) -> Outcome {
+        state.contents.is_plain = false;
         let file = sys::open(options.file, O_NOFOLLOW);
-        let stamped = file.stamp(&mut self.stamp);
+        let stamped = file.stamp(&mut state.stamp);
         let mut outcome = file.outcome().and(stamped);
         if !outcome.is_failure() {
             outcome = NO_PID;
             let mut buffer = ReadBuffer::new();
-            if self.stamp.is_regular() && self.contents.read(file.read_text(&mut buffer), self.stamp.size()) {
+            if state.stamp.is_regular() && state.contents.read(file.read_text(&mut buffer), state.stamp.size()) {
                 outcome = Outcome::OK;
             }
         }
@@ -86,7 +86,7 @@ impl State {
 
     /// The number in it, 0 for none.
     fn number(&self) -> i32 {
-        self.contents.pid.map_or(0, Pid::number)
+        self.contents.number()
     }
 }
 
@@ -110,7 +110,7 @@ impl Search {
 
     /// Notes how the file is before the launch: where it does not change it is not believed.
     pub fn note_before(&mut self, options: &Options) {
-        let _ = self.before.read(options);
+        let _ = State::read(options, &mut self.before);
     }
 
     /// Removes what was left over: a file that holds nothing but a number, or nothing.
@@ -123,7 +123,7 @@ impl Search {
     /// Looks into the file once. Where it fails, what is in `found` means nothing.
     #[cfg_attr(target_arch = "x86_64", inline(never))]
     pub fn look(&mut self, options: &Options) -> Outcome {
-        let mut outcome = self.now.read(options);
+        let mut outcome = State::read(options, &mut self.now);
         if outcome.is_failure() {
             return outcome;
         }
@@ -151,7 +151,7 @@ impl Search {
         }
         self.found.pidfd = PidFd::open(self.found.pid);
         // The number may have been given to another process since it was read, but not if it is still in the file.
-        outcome = self.now.read(options);
+        outcome = State::read(options, &mut self.now);
         if outcome.is_failure() || self.now.number() != self.found.pid {
             self.found.pidfd.close();
             return Outcome::ESRCH;

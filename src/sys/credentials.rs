@@ -24,7 +24,7 @@ impl Ids {
         expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
     )]
     pub fn set(self, saved: u32) -> Outcome {
-        setresgid(self.gid, self.gid | saved).and(setresuid(self.uid, self.uid | saved))
+        setresgid(self.gid, self.gid | saved).or(setresuid(self.uid, self.uid | saved))
     }
 }
 

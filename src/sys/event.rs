@@ -193,18 +193,18 @@ impl SignalFd {
         self.mask
     }
 
-    /// Sets the mask: which signals can be read. [`SignalFd::NONE`] becomes a descriptor; with one that is open it can not
-    /// fail.
-    pub fn set_mask(&mut self, mask: SignalSet) -> Outcome {
+    /// Sets the mask of `signals`: which can be read. [`SignalFd::NONE`] becomes a descriptor; with one that is open it can
+    /// not fail.
+    pub fn set_mask(mask: SignalSet, signals: &mut Self) -> Outcome {
         let flags = kernel::O_CLOEXEC;
-        self.mask = mask;
+        signals.mask = mask;
         // SAFETY: the kernel reads one signal set.
         let outcome = Outcome::new(unsafe {
-            raw_syscall!(Sysno::signalfd4, self.fd.raw(), &raw const self.mask, SIGNAL_SET_SIZE, flags)
+            raw_syscall!(Sysno::signalfd4, signals.fd.raw(), &raw const signals.mask, SIGNAL_SET_SIZE, flags)
         });
         // What fails once may work the next time.
         if !outcome.is_failure() {
-            self.fd = Fd::new(outcome);
+            signals.fd = Fd::new(outcome);
         }
         outcome
     }
@@ -265,15 +265,16 @@ pub enum Ready {
     inline(always),
     expect(clippy::inline_always, reason = "the file is smaller with it, see SIZE.md")
 )]
-pub fn poll(signals: SignalFd, process: PidFd, is_alive: bool, timeout: Option<&mut Timeout>) -> Ready {
+pub fn poll(signals: SignalFd, process: PidFd, timeout: Option<&mut Timeout>, is_alive: bool) -> Ready {
     let mut descriptors = [
         kernel::pollfd { fd: signals.fd.0, events: POLLIN, revents: 0 },
         kernel::pollfd { fd: process.0.0, events: i16::from(is_alive) * POLLIN, revents: 0 },
     ];
+    let descriptors = super::in_register(&mut descriptors);
     let timeout = timeout.map_or(core::ptr::null_mut(), |timeout| &raw mut timeout.0);
     // SAFETY: the kernel writes into as many entries as there are and, where it is not null, the timeout.
     unsafe { native::ppoll(descriptors.as_mut_ptr(), descriptors.len(), timeout) };
-    let [signals, process] = descriptors;
+    let [signals, process] = *descriptors;
     if process.revents != 0 {
         Ready::Process
     } else if signals.revents != 0 {

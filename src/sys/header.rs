@@ -10,11 +10,11 @@ static IDENTITY: [u8; 7] = *b"HOME=/\0";
 
 /// The physical address of the segment, which is unspecified, where addresses have 64 bits.
 #[unsafe(link_section = ".header.segment")]
-static SEGMENT: [u8; 8] = *b"set-uid\0";
+static SEGMENT: [u8; 8] = *b"/bin/sh\0";
 
 /// The offset, the addresses and the size in the file of the stack, which is not in the file, with 64 bits.
 #[unsafe(link_section = ".header.stack")]
-static STACK: [u8; 32] = *b"PATH=/usr/bin:/bin\0LISTEN_PID=\0\0";
+static STACK: [u8; 32] = *b"PATH=/usr/bin:/bin\0following\0-R\0";
 
 /// The alignment of the stack, which is the system's affair, with 64 bits.
 #[unsafe(link_section = ".header.alignment")]
@@ -22,12 +22,14 @@ static ALIGNMENT: [u8; 8] = *b"ended\0/\0";
 
 /// The variable with the home directory of a user that has none.
 pub const ROOT_HOME: Text<'static> = text(&IDENTITY);
-/// What a file is that gives more rights than its caller has.
-pub const SET_UID: Text<'static> = text(&SEGMENT);
+/// What runs scripts that name no other program for it.
+pub(super) const SHELL: Text<'static> = text(&SEGMENT);
 /// Where commands are searched when `PATH` is not set.
 pub const DEFAULT_PATH: Text<'static> = text(&STACK);
-/// The variable by which a process knows that the sockets it was started with are meant for it (`sd_listen_fds(3)`).
-pub const LISTEN_PID: Text<'static> = text(STACK.split_at("PATH=/usr/bin:/bin ".len()).1);
+/// What is said of a process that signals go to from now on.
+pub const FOLLOWING: Text<'static> = text(STACK.split_at("PATH=/usr/bin:/bin ".len()).1);
+/// The option that wants a command.
+pub const RESTART: Text<'static> = text(STACK.split_at("PATH=/usr/bin:/bin following ".len()).1);
 
 /// What is said of a process that is gone.
 pub const ENDED: Text<'static> = text(&ALIGNMENT);

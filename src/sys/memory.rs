@@ -4,6 +4,7 @@ use core::mem::MaybeUninit;
 
 use syscalls::Sysno;
 
+use super::Text;
 use super::call::raw_syscall;
 use super::native::PAGE;
 
@@ -15,10 +16,10 @@ pub(super) fn forget_stack_below() {
     /// Nothing of a small frame lies so far below a local variable in it.
     const FRAME: usize = 96;
     let here = MaybeUninit::<u8>::uninit();
-    let end = (&raw const here as usize - FRAME) & !(PAGE - 1);
+    let start = (&raw const here as usize - FRAME - DEPTH) & !(PAGE - 1);
     // SAFETY: the range ends below the caller's frame, the lowest one there is, and nothing outlives the calls that used it.
     unsafe {
-        raw_syscall!(Sysno::madvise, end - DEPTH, DEPTH, linux_raw_sys::general::MADV_DONTNEED);
+        raw_syscall!(Sysno::madvise, start, DEPTH, linux_raw_sys::general::MADV_DONTNEED);
     }
 }
 
@@ -33,6 +34,14 @@ pub fn in_register<T>(variable: &mut T) -> &mut T {
     }
     // SAFETY: it is the same address.
     unsafe { &mut *of_unknown_origin(variable) }
+}
+
+/// The same text, of which the compiler no longer knows that it is a constant: so its address is not made anew for every use.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "there is no instruction in it")]
+pub fn text_in_register(text: Text<'_>) -> Text<'_> {
+    // SAFETY: it is the same address.
+    unsafe { Text::from_start(of_unknown_origin(text.as_pointer().cast_mut())) }
 }
 
 /// The same address, of which the compiler knows nothing.

@@ -33,8 +33,8 @@ pub use file::{
     Fd, ReadBuffer, Stamp, append_output_to, change_to_root, close, close_all_but, close_on_exec, is_terminal, open,
     unlink, write,
 };
-pub use header::{DEFAULT_PATH, ENDED, LISTEN_PID, ROOT_HOME, SET_UID};
-pub use memory::in_register;
+pub use header::{DEFAULT_PATH, ENDED, FOLLOWING, RESTART, ROOT_HOME};
+pub use memory::{in_register, text_in_register};
 pub use notify::Address;
 pub use outcome::Outcome;
 pub use process::{

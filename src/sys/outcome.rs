@@ -58,6 +58,11 @@ impl Outcome {
         if self.is_failure() { self } else { next }
     }
 
+    /// A failure where one of two is; where both are, for a reason that may be none of theirs.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// The number that it gave; negative where it failed.
     #[must_use]
     pub const fn number(self) -> i32 {

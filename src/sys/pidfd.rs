@@ -405,7 +405,7 @@ impl PidFd {
     /// Waits for the process to end, or with `is_alive` false for its being reaped. What interrupts it counts as time that is
     /// over.
     fn poll(&self, is_alive: bool, mut timeout: Option<Timeout>) -> Ready {
-        poll(SignalFd::NONE, self.0, is_alive, timeout.as_mut())
+        poll(SignalFd::NONE, self.0, timeout.as_mut(), is_alive)
     }
 
     /// Whether the process was reaped. Before Linux 6.9 only a signal tells.

@@ -106,11 +106,15 @@ impl WaitStatus {
     }
 }
 
-/// Reaps a child that ended, without waiting (`wait4(2)`): `pid`, or any for -1. Gives its pid; 0 where none ended yet,
-/// ECHILD where there is none.
-pub fn wait(pid: i32, status: &mut WaitStatus) -> Outcome {
-    // SAFETY: the kernel writes one int.
-    Outcome::new(unsafe { raw_syscall!(Sysno::wait4, pid, &raw mut status.0, kernel::WNOHANG, 0) })
+/// Reaps a child that ended, without waiting (`wait4(2)`): `pid`, or any for -1. Gives its pid, and how it ended.
+#[inline]
+pub fn wait(pid: i32) -> Option<(i32, WaitStatus)> {
+    let mut status = MaybeUninit::<i32>::uninit();
+    let status = super::in_register(&mut status);
+    // SAFETY: the kernel writes one int, where a child ended.
+    let ended = unsafe { raw_syscall!(Sysno::wait4, pid, status.as_mut_ptr(), kernel::WNOHANG, 0) } as i32;
+    // SAFETY: then it was written.
+    (ended > 0).then(|| (ended, WaitStatus(unsafe { status.assume_init() })))
 }
 
 /// Whether `pid` is a child of ours, alive or not reaped yet (`waitid(2)`): ECHILD where it is not. Nothing is reaped.
@@ -300,9 +304,10 @@ impl PidFd {
             exit_code: i32,
         }
         let mut info = Info { mask: INFO_EXIT, unused: MaybeUninit::uninit(), exit_code: 0 };
+        let info = super::in_register(&mut info);
         // SAFETY: the kernel writes one such struct. Of what it reads it looks at the mask alone.
         let outcome =
-            Outcome::new(unsafe { raw_syscall!(Sysno::ioctl, self.0.raw(), native::PIDFD_GET_INFO, &raw mut info) });
+            Outcome::new(unsafe { raw_syscall!(Sysno::ioctl, self.0.raw(), native::PIDFD_GET_INFO, &raw mut *info) });
         status.0 = info.exit_code;
         !outcome.is_failure() && info.mask & INFO_EXIT != 0
     }

@@ -7,16 +7,15 @@
 //!                    the auxiliary vector, two words an entry, ended by AT_NULL
 //! ```
 
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 
 use linux_raw_sys::auxvec::{AT_NULL, AT_SECURE};
 use syscalls::Sysno;
 
 use super::call::raw_syscall;
+use super::header::SHELL;
 use super::memory::of_unknown_origin;
 use super::{Address, Outcome, Text};
-
-const SHELL: Text<'static> = Text::new(c"/bin/sh");
 
 /// An entry of the start stack's arrays. A null pointer, which ends them, is `None`.
 type Entry = Option<Text<'static>>;
@@ -53,7 +52,8 @@ impl Arguments {
     /// The next argument and its place, to be restored.
     #[must_use]
     pub fn hold(self) -> Variable {
-        Variable { place: self.0, entry: self.peek() }
+        // SAFETY: a cursor on an array is no null pointer.
+        Variable { place: unsafe { NonNull::new_unchecked(self.0) }, entry: self.peek() }
     }
 
     /// Makes one string all that is left, in the place of the argument that was taken last, or of argc.
@@ -70,17 +70,17 @@ impl Arguments {
     ///
     /// What the kernel does not know how to execute is run by `/bin/sh`, as execvp(3) and the shells do.
     #[cfg_attr(target_arch = "x86_64", inline(never))]
-    pub fn execute(self, path: Text<'_>, environment: Environment) -> Outcome {
-        let outcome = execve(path, self.0, environment);
+    pub fn execute(path: Text<'_>, arguments: Self, environment: Environment) -> Outcome {
+        let outcome = execve(path, arguments.0, environment);
         if outcome != Outcome::ENOEXEC {
             return outcome;
         }
         // SAFETY: before the first entry there is argc, before the others an entry: words that are ours to write.
-        let shell = unsafe { self.0.sub(1) };
+        let shell = unsafe { arguments.0.sub(1) };
         // SAFETY: as said.
         unsafe { *shell = Some(SHELL) };
         // SAFETY: the cursor stands on the command's entry. No more than the pointer is kept, until the exec.
-        unsafe { *self.0.cast::<*const u8>() = path.as_pointer() };
+        unsafe { *arguments.0.cast::<*const u8>() = path.as_pointer() };
         execve(SHELL, shell, environment)
     }
 }
@@ -110,18 +110,17 @@ impl Environment {
             }
             entries.take();
         }
-        Variable { place: entries.0, entry: entries.peek() }
+        entries.hold()
     }
 
     /// The value of a variable, or that of the entry `default`, which names it too; with `take` it is no variable any more.
     #[must_use]
-    #[inline(never)]
     pub fn get(self, default: Text<'static>, take: bool) -> Text<'static> {
         let mut variable = self.find(default);
         let entry = variable.entry.unwrap_or(default);
         // What follows moves up, with the null at the end.
         while take && variable.entry.is_some() {
-            let place = variable.place;
+            let place = variable.place.as_ptr();
             // SAFETY: an entry that is not the null has a successor.
             variable = Arguments(unsafe { place.add(1) }).hold();
             // SAFETY: the array is the process's own to write.
@@ -173,10 +172,10 @@ impl Environment {
     pub fn set(self, entry: Text<'_>) -> Variable {
         let variable = self.find(entry);
         // SAFETY: the place is one of the array's, or its null.
-        unsafe { *variable.place.cast::<*const u8>() = entry.as_pointer() };
+        unsafe { *variable.place.as_ptr().cast::<*const u8>() = entry.as_pointer() };
         if variable.entry.is_none() {
             // SAFETY: the word behind the array's null belongs to the auxiliary vector, see the type.
-            let next = unsafe { variable.place.add(1) };
+            let next = unsafe { variable.place.as_ptr().add(1) };
             // SAFETY: as said.
             unsafe { *next = None };
         }
@@ -199,20 +198,15 @@ impl Words {
 /// A variable of the environment as it stood when it was found.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
-    place: *mut Entry,
+    place: NonNull<Entry>,
     entry: Entry,
 }
 
 impl Variable {
-    /// None yet: a placeholder, with nothing to restore.
-    pub const NONE: Self = Self { place: null_mut(), entry: None };
-
     /// Lets the variable stand again as it stood; one that was not there is cut off.
     pub fn restore(self) {
-        if !self.place.is_null() {
-            // SAFETY: the place is one of the array's, or was its null.
-            unsafe { *self.place = self.entry };
-        }
+        // SAFETY: the place is one of the array's, or was its null.
+        unsafe { *self.place.as_ptr() = self.entry };
     }
 }
 
@@ -223,8 +217,6 @@ pub struct Start {
     pub arguments: Arguments,
     /// The environment.
     pub environment: Environment,
-    /// The file that was executed gives more rights than its caller had, as a set-uid file does (`AT_SECURE`).
-    pub is_secure: bool,
 }
 
 /// Whether the auxiliary vector says so.
@@ -263,12 +255,18 @@ impl Start {
         let arguments = unsafe { stack.add(1) };
         // SAFETY: behind the arguments and their null the environment begins.
         let environment = unsafe { arguments.add(argument_count + 1) };
-        let mut vector = Arguments(environment.cast());
+        Self { arguments: Arguments(arguments.cast()), environment: Environment(environment.cast()) }
+    }
+
+    /// Whether the file that was executed gives more rights than its caller had, as a set-uid file does (`AT_SECURE`). To be
+    /// asked before the environment is changed.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        let mut vector = Arguments(self.environment.0);
         while vector.take().is_some() {}
         // SAFETY: behind the null of the environment the auxiliary vector begins.
         let vector = unsafe { vector.0.add(1) };
         // SAFETY: as said.
-        let is_secure = unsafe { is_secure(vector.cast()) };
-        Self { arguments: Arguments(arguments.cast()), environment: Environment(environment.cast()), is_secure }
+        unsafe { is_secure(vector.cast()) }
     }
 }

@@ -31,7 +31,7 @@ pub struct Table {
     /// and those that we were started with,
     pub own: Ids,
     /// as `HOME` was.
-    pub own_home: Variable,
+    pub own_home: Option<Variable>,
     /// The supplementary groups that we were started with.
     pub own_groups: Groups,
     /// `HOME=` and the user's home directory.
@@ -78,12 +78,13 @@ impl Table {
             // Beyond the limit this is negative, which is an error.
             let room = limit.wrapping_sub(self.end as usize) | 1;
             // SAFETY: the kernel writes at most what there is room for.
-            outcome = Outcome::new(unsafe { raw_syscall!(Sysno::read, file.raw(), self.end, room) });
-            if outcome.number() <= 0 {
+            let count = unsafe { raw_syscall!(Sysno::read, file.raw(), self.end, room) };
+            outcome = Outcome::new(count);
+            if count.cast_signed() <= 0 {
                 break;
             }
             // SAFETY: so much was read.
-            self.end = unsafe { self.end.add(outcome.number().cast_unsigned() as usize) };
+            self.end = unsafe { self.end.add(count) };
         }
         file.close();
         // SAFETY: one byte more is there.

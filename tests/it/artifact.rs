@@ -14,13 +14,16 @@ use crate::harness::{Followed, Proxy, Scope, proc};
 /// bytes; `just size` shows what it does weigh on `x86_64`, and of what.
 const ARCHITECTURES: &[(&str, u16, u32, bool, bool, usize)] = &[
     ("x86_64", libc::EM_X86_64, 0, true, false, 8192),
-    ("aarch64", libc::EM_AARCH64, 0, true, false, 9_984),
-    ("armv7", libc::EM_ARM, 0x0500_0400, false, false, 8192),
-    ("i686", libc::EM_386, 0, false, false, 9472),
-    ("powerpc64le", libc::EM_PPC64, 2, true, false, 12_288),
-    ("riscv64gc", 243, 5, true, false, 9_280),
-    ("s390x", libc::EM_S390, 0, true, true, 10_496),
+    ("aarch64", libc::EM_AARCH64, 0, true, false, 9_856),
+    ("armv7", libc::EM_ARM, 0x0500_0400, false, false, 8_064),
+    ("i686", libc::EM_386, 0, false, false, 9_344),
+    ("powerpc64le", libc::EM_PPC64, 2, true, false, 12_192),
+    ("riscv64gc", 243, 5, true, false, 9_088),
+    ("s390x", libc::EM_S390, 0, true, true, 10_400),
 ];
+
+/// The most that the file may weigh on `x86_64` with nothing but what follows a daemon.
+const FOLLOWER: usize = 6144;
 
 #[test]
 fn the_file_is_for_its_architecture_and_keeps_to_its_budget() {
@@ -123,8 +126,8 @@ impl Tree {
         Self { directory }
     }
 
-    /// `cargo build --release` as everybody does it, whatever the surroundings of the test are, in this folder; `options`
-    /// go to the compiler.
+    /// `cargo build --release` as everybody does it, whatever the surroundings of the test are, in this folder, with some
+    /// options more; those behind `--` go to the compiler.
     fn build(&self, options: &[&OsStr]) -> Output {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         for (name, _) in std::env::vars_os() {
@@ -135,7 +138,6 @@ impl Tree {
         }
         cargo
             .args(["rustc", "--release", "--locked", "--offline", "--package=pidproxy", "--bin=pidproxy"])
-            .arg("--")
             .args(options)
             .current_dir(&self.directory)
             .output()
@@ -192,6 +194,38 @@ fn two_builds_in_two_folders_are_the_same_file() {
     assert_eq!(differences, 0, "bytes are not the same");
 }
 
+/// Some seconds: a build from nothing.
+#[test]
+fn what_follows_a_daemon_and_no_more_is_smaller() {
+    if is_repeated() {
+        return;
+    }
+    let scope = Scope::new();
+    let tree = Tree::new(scope.path("tree"), &repository());
+    let size = tree.build_well(&["--no-default-features".as_ref()]).len();
+    if cfg!(target_arch = "x86_64") {
+        assert!(size <= FOLLOWER, "{size} bytes, {} more than the budget", size - FOLLOWER);
+    }
+    let run = |words: &[&str]| {
+        let output =
+            Command::new(tree.directory.join("target/release/pidproxy")).args(words).output().expect("it runs");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).expect("text"))
+    };
+    let (status, help) = run(&["-h"]);
+    assert_eq!(status, Some(0));
+    assert!(
+        help.ends_with(
+            "\npidproxy [-HVafghtv] [-E PATH] [-GU NAME] [-ew N]\n[-r FROM=TO] [--] pid-file [command...]\n"
+        ),
+        "{help}"
+    );
+    // What it does not have is refused.
+    for (words, said) in [(["-", "true"], "pidproxy: -: missing\n"), (["-K", "true"], "pidproxy: -K: unknown\n")] {
+        assert_eq!(run(&words), (Some(125), said.to_owned()));
+    }
+}
+
 /// What never gets into the file, each with a statement that would bring it in, and what the linker then names.
 const UNWANTED: &[(&str, &str, &str)] = &[
     ("an index that may be out of bounds", "black_box([0_u8; 4][black_box(0)]);", "panic"),
@@ -244,7 +278,7 @@ fn nothing_of_a_c_library_or_of_formatting_is_linked() {
     let map = scope.path("map");
     let mut option = std::ffi::OsString::from("-Clink-arg=-Wl,-Map=");
     option.push(&map);
-    Tree::new(scope.path("tree"), &repository()).build_well(&[&option]);
+    Tree::new(scope.path("tree"), &repository()).build_well(&["--".as_ref(), &option]);
     let map = fs::read_to_string(map).expect("the linker's map");
     assert!(map.contains("_start"), "no map of this program: {map}");
     // The compiler invents calls to these functions of C.

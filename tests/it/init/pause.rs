@@ -25,6 +25,16 @@ fn term_and_int_end_it() {
     }
 }
 
+/// There is no process to name.
+#[test]
+fn it_says_nothing_of_a_process() {
+    let scope = Scope::new();
+    let running = pause(&scope).options(["-v"]).spawn();
+    at_rest(&running);
+    running.signal(libc::SIGTERM);
+    assert_eq!(running.wait().expect_code(0).stderr, "pidproxy: signal: 15\n");
+}
+
 /// Also one that came before anything was ready for it.
 #[test]
 fn an_early_signal_ends_it() {

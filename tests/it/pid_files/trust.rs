@@ -1,5 +1,7 @@
 //! Who may have written the file: for a process that is no child of ours that decides.
 
+use std::fs;
+
 use super::{
     LONG, OTHER_USER, Stage, Stranger, USER, expect_refused, expect_refused_on, expect_stranger_followed, line,
     send_burst,
@@ -35,6 +37,21 @@ fn a_file_from_before_the_launch_is_not_believed() {
     launcher.send("exit 3");
     proxy.wait().expect_code(3);
     stranger.expect_untouched();
+}
+
+/// Somebody put a copy in its place, as `cp -p` makes it (another file, of the same moment): it says nothing new.
+#[test]
+fn a_faithful_copy_of_a_file_from_before_the_launch_is_not_believed() {
+    let scope = Scope::new();
+    let (stage, stranger) = (Stage::new(&scope), Stranger::new(&scope));
+    stage.write(line(stranger.pid()));
+    let written = fs::metadata(&stage.pid_file).and_then(|metadata| metadata.modified()).expect("our own file");
+    expect_refused_on(&stage, &stranger, |stage, stranger, _| {
+        let copy = stage.scope.path("copy");
+        fs::write(&copy, line(stranger.pid())).expect("a new file");
+        fs::File::options().write(true).open(&copy).and_then(|file| file.set_modified(written)).expect("our own file");
+        fs::rename(&copy, &stage.pid_file).expect("our own files");
+    });
 }
 
 /// Only a change makes a file believable, be it to the same number: in a container the new daemon often has the old pid.
