@@ -198,8 +198,15 @@ impl Options {
     /// for, shows it and ends the program.
     pub fn read(&mut self) -> Outcome {
         while let Some(mut letters) = self.arguments.peek() {
-            if letters.take() != b'-' || letters.is_empty() {
+            if letters.take() != b'-' {
                 break;
+            }
+            if letters.is_empty() {
+                if FULL {
+                    break;
+                }
+                // It is no init.
+                return UNKNOWN;
             }
             let mut rest = self.arguments;
             rest.take();

@@ -99,9 +99,7 @@ fn take_pid_file(options: &mut Options, outcome: Outcome) {
     if options.is_init() {
         return;
     }
-    let Some(mut word) = file.filter(|word| !word.is_empty() && (FULL || word.peek() != b'-')) else {
-        fail(file, MISSING)
-    };
+    let Some(mut word) = file.filter(|word| !word.is_empty()) else { fail(file, MISSING) };
     if options.has::<b'x'>() {
         return;
     }

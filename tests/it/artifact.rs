@@ -221,7 +221,7 @@ fn what_follows_a_daemon_and_no_more_is_smaller() {
         "{help}"
     );
     // What it does not have is refused.
-    for (words, said) in [(["-", "true"], "pidproxy: -: missing\n"), (["-K", "true"], "pidproxy: -K: unknown\n")] {
+    for (words, said) in [(["-", "true"], "pidproxy: -: unknown\n"), (["-K", "true"], "pidproxy: -K: unknown\n")] {
         assert_eq!(run(&words), (Some(125), said.to_owned()));
     }
 }
