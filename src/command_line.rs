@@ -8,7 +8,7 @@ use crate::signal::{self, Rewrites};
 use crate::sys::{self, Arguments, Outcome, Text};
 
 /// Whether everything is there: with no more than what follows one daemon (`--no-default-features`) it is no init, launches
-/// nothing again, and takes nothing from the environment.
+/// nothing again, and takes no options and no sockets from the environment.
 pub const FULL: bool = cfg!(feature = "full");
 
 /// What is shown: the version as engines want to hear it of an init, the version, and the help, which begins with it.
@@ -42,7 +42,9 @@ const VERSION_END: usize = VERSION + "pidproxy \n".len() + env!("CARGO_PKG_VERSI
 const SECONDS_MOST: u32 = 2_000_000;
 
 /// The options: first those with a value (numbers, names, paths, signals), then the flags, then what is shown at once.
-const LETTERS: &CStr = if FULL { c"wkRdeGUElrpHKafgtvxhV" } else { c"weGUErHafgtvhV" };
+const LETTERS: &CStr = if FULL { ALL } else { c"weGUErHafgtvhV" };
+/// All that there are.
+const ALL: &CStr = c"wkRdeGUElrpHKafgtvxhV";
 /// The last of each kind.
 const NUMBERS: usize = place(b'e');
 const NAMES: usize = place(b'U');
@@ -78,11 +80,15 @@ const LONG_VERSION: u64 = u64::from_be_bytes(*b"\0version");
 #[expect(clippy::indexing_slicing, reason = "evaluated at compile time only")]
 const fn place(letter: u8) -> usize {
     let mut place = 1;
-    while FULL || place <= LETTERS.to_bytes().len() {
+    while place <= LETTERS.to_bytes().len() {
         if LETTERS.to_bytes()[place - 1] == letter {
             return place;
         }
         place += 1;
+    }
+    let mut known = 0;
+    while ALL.to_bytes()[known] != letter {
+        known += 1;
     }
     0
 }
@@ -392,8 +398,6 @@ mod tests {
             (&[][..], "", None),
             (&["pid"], "", Some("pid")),
             (&["pid", "-v"], "", Some("pid")),
-            (&["-"], "", Some("-")),
-            (&["-v", "-", "sh"], "v", Some("-")),
             (&["--"], "", None),
             (&["--", "-v"], "", Some("-v")),
             (&["-v", "--", "--", "x"], "v", Some("--")),
@@ -401,6 +405,11 @@ mod tests {
         ] {
             assert_eq!(read(words), (Some(expected.to_owned()), next.map(str::to_owned)), "{words:?}");
         }
+        // What is no init does not know it.
+        let (lone, last) = (read(&["-"]), read(&["-v", "-", "sh"]));
+        let next = Some("-".to_owned());
+        assert_eq!(lone, (FULL.then(String::new), next.clone()));
+        assert_eq!(last, (FULL.then(|| "v".to_owned()), next));
     }
 
     #[test]

@@ -188,7 +188,7 @@ impl Launch {
         table.own.uid = sys::geteuid();
         table.own.gid = sys::getegid();
         let mut outcome = table.own_groups.get();
-        outcome = outcome.or(table.set_groups());
+        outcome = outcome.and(table.set_groups());
         outcome = outcome.or(table.ids.set(UNCHANGED));
         self.table = Some(table.forget());
         outcome
@@ -296,6 +296,10 @@ fn export(launch: &Launch, variables: &mut TextBuffer) {
                 variables.put_working_directory();
             }
             variables.put_text(pid_file);
+            // What does not fit is not told.
+            if variables.text().is_empty() {
+                break;
+            }
         }
         launch.environment.set(variables.text_from(start));
         variables.put(0);

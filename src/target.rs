@@ -4,7 +4,7 @@
 
 use linux_raw_sys::general::O_NOFOLLOW;
 
-use crate::command_line::Options;
+use crate::command_line::{FULL, Options};
 use crate::failure::{NO_PID, STALE, UNTRUSTED};
 use crate::pid_file::Contents;
 use crate::sys::{self, Outcome, PidFd, ReadBuffer, SignalInfo, Stamp};
@@ -69,7 +69,10 @@ impl State {
 
     /// Reads a pid file: a regular file, no symbolic link. It worked where there is a pid to believe.
     fn read(options: &Options, state: &mut Self) -> Outcome {
-        state.contents.is_plain = false;
+        // Else what was there before the launch is looked at once.
+        if FULL {
+            state.contents.is_plain = false;
+        }
         let file = sys::open(options.file, O_NOFOLLOW);
         let stamped = file.stamp(&mut state.stamp);
         let mut outcome = file.outcome().and(stamped);
@@ -84,7 +87,7 @@ impl State {
         outcome
     }
 
-    /// The number in it, 0 for none.
+    /// The number in it, where it was read well.
     fn number(&self) -> i32 {
         self.contents.number()
     }

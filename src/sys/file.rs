@@ -102,8 +102,7 @@ impl Stamp {
         unsafe { core::mem::zeroed() },
     );
 
-    /// Whether both are of the same moment: of the same state of a file, or of a state and a faithful copy of it. Of a time that
-    /// is longer than a word, with 32 bits, the lower one is enough.
+    /// Whether both are of the same moment: of the same state of a file, or of a state and a faithful copy of it.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         self.0.st_mtime == other.0.st_mtime && self.0.st_mtime_nsec == other.0.st_mtime_nsec

@@ -58,7 +58,8 @@ impl Outcome {
         if self.is_failure() { self } else { next }
     }
 
-    /// A failure where one of two is; where both are, for a reason that may be none of theirs.
+    /// A failure where one of two is, neither of which gives a number but 0; where both are, for a reason that may be none
+    /// of theirs.
     pub const fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

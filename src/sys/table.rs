@@ -61,7 +61,7 @@ impl Table {
         let place_of_name = unsafe { &raw mut (*place).name };
         // SAFETY: as said.
         unsafe { place_of_name.write(name) };
-        // SAFETY: but for the name all zeros is a value of it: of the groups an empty list, see the test.
+        // SAFETY: but for the name all zeros is a value of it: of the groups an empty list, of `HOME` nothing, see the test.
         let table = unsafe { &mut *place };
         table.end = table.bytes.as_mut_ptr().cast();
         table.fields = [table.end; FIELDS];
@@ -166,9 +166,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_zeros_is_empty() {
+    fn zeros_are_an_empty_list_and_no_variable() {
         let list = MaybeUninit::<Vec<u32, 4, u32>>::zeroed();
         // SAFETY: it is, as this shows, a value.
         assert!(unsafe { list.assume_init() }.is_empty());
+        let variable = MaybeUninit::<Option<Variable>>::zeroed();
+        // SAFETY: likewise.
+        assert!(unsafe { variable.assume_init() }.is_none());
     }
 }

@@ -102,6 +102,31 @@ fn the_hook_is_told_how_an_attached_daemon_ended() {
     }
 }
 
+/// A part of a name is another file's: it is told as a whole or not at all.
+#[test]
+fn the_hook_is_not_told_a_name_that_is_too_long() {
+    let scope = Scope::new();
+    let hook = hook(&scope, "hook", "facts --name=hook");
+    let mut directory = scope.path("long");
+    while directory.as_os_str().len() < 3700 {
+        directory.push("x".repeat(200));
+    }
+    fs::create_dir_all(&directory).expect("new directories");
+    let pid_file = directory.join("y".repeat(3950 - directory.as_os_str().len()));
+    let control = scope.control("control");
+    let program = Proxy::absent(&scope).specimen(["program", &control.option()]).spawn();
+    fs::write(&pid_file, format!("{}\n", scope.reports().expect("program", "ready").pid())).expect("a pid file");
+    let proxy = Proxy::new(&scope).options(["-v"]).options([option(&hook)]);
+    let mut running = proxy.pid_file(&pid_file).spawn();
+    running.expect_line(|line| line.starts_with("pidproxy: following: "));
+    control.send("exit 7");
+    program.wait().expect_code(7);
+    running.wait();
+    let environment = fs::read_to_string(scope.path("environment")).expect("the hook ran");
+    assert!(!environment.contains("PIDPROXY_PID_FILE="), "{environment}");
+    assert!(environment.contains("PIDPROXY_EXIT_CODE="), "{environment}");
+}
+
 #[test]
 fn variables_are_replaced_and_not_doubled() {
     let scope = Scope::new();
