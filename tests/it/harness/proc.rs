@@ -31,6 +31,11 @@ pub(crate) fn parent(pid: i32) -> Option<i32> {
     stat(pid)?.split(' ').nth(1)?.parse().ok()
 }
 
+/// When it was started, in ticks since the boot: another process of its number was started later.
+pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    stat(pid)?.split(' ').nth(19)?.parse().ok()
+}
+
 /// Its children, zombies included.
 pub(crate) fn children(pid: i32) -> Vec<i32> {
     all().into_iter().filter(|&candidate| parent(candidate) == Some(pid)).collect()

@@ -101,9 +101,14 @@ impl<'scope> Family<'scope> {
     fn expect_end(self, code: i32) -> String {
         let is_subreaper = self.running.pid() == self.running.first_pid();
         let left = if is_subreaper { proc::tree(self.running.pid()).split_off(1) } else { Vec::new() };
+        // Their numbers may be others' soon.
+        let left: Vec<_> = left.into_iter().filter_map(|pid| Some((pid, proc::start_time(pid)?))).collect();
         let finished = self.running.wait().expect_code(code);
         assert_eq!(self.scope.left_over(), [], "{}", self.scope.evidence());
-        assert!(left.iter().all(|&pid| proc::state(pid).is_none()), "a zombie among {left:?}");
+        for (pid, start) in left {
+            let state = proc::state(pid).filter(|_| proc::start_time(pid) == Some(start));
+            assert_eq!(state, None, "{pid}, a child of {:?}\n{}", proc::parent(pid), finished.stderr);
+        }
         finished.stderr
     }
 }
