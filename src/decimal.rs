@@ -52,7 +52,7 @@ pub fn parse(text: Text<'_>) -> (u32, Text<'_>) {
     (value, rest)
 }
 
-/// Writes a number, but for the lowest one, which has no opposite.
+/// Writes a number, but for the lowest one, which has no opposite. Gives the line back, so that nobody has to keep it.
 pub fn print(line: &mut TextBuffer, number: i32) -> &mut TextBuffer {
     let number = if number < 0 {
         line.put(b'-');

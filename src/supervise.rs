@@ -341,6 +341,7 @@ impl Run {
                 }
                 return self.attend(Phase::Hook);
             }
+            // Asked for again: to keep it would take a register.
             failure::report(self.launch.options.get::<b'E'>(), outcome);
         }
         sys::exit(self.launch.numbers[EXIT_CODE]);

@@ -219,23 +219,6 @@ pub struct Start {
     pub environment: Environment,
 }
 
-/// Whether the auxiliary vector says so.
-///
-/// # Safety
-///
-/// It is one: pairs of a type and a value, the last one of type `AT_NULL`.
-unsafe fn is_secure(mut vector: *const usize) -> bool {
-    loop {
-        // SAFETY: the pair is in the vector, because `AT_NULL` was not met.
-        let [kind, value] = unsafe { *vector.cast::<[usize; 2]>() };
-        if kind == AT_NULL as usize || kind == AT_SECURE as usize {
-            return value & kind != 0;
-        }
-        // SAFETY: behind a pair that is not the last one there is the next.
-        vector = unsafe { vector.add(2) };
-    }
-}
-
 impl Start {
     /// Walks the start stack.
     ///
@@ -262,11 +245,18 @@ impl Start {
     /// asked before the environment is changed.
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        let mut vector = Arguments(self.environment.0);
-        while vector.take().is_some() {}
+        let mut environment = Arguments(self.environment.0);
+        while environment.take().is_some() {}
         // SAFETY: behind the null of the environment the auxiliary vector begins.
-        let vector = unsafe { vector.0.add(1) };
-        // SAFETY: as said.
-        unsafe { is_secure(vector.cast()) }
+        let mut vector = unsafe { environment.0.add(1) }.cast::<[usize; 2]>();
+        loop {
+            // SAFETY: it is pairs of a type and a value, the last one of type `AT_NULL`, which was not met.
+            let [kind, value] = unsafe { *vector };
+            if kind == AT_NULL as usize || kind == AT_SECURE as usize {
+                return value & kind != 0;
+            }
+            // SAFETY: behind a pair that is not the last one there is the next.
+            vector = unsafe { vector.add(1) };
+        }
     }
 }

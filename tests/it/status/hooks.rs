@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::{at_once, daemon, launcher};
 use crate::harness::signals::{in_set, payload, real_time};
-use crate::harness::{DEADLINE, Followed, Proxy, Report, Running, Scope, eventually, needs, needs::skip, proc};
+use crate::harness::{
+    DEADLINE, Finished, Followed, Proxy, Report, Running, Scope, eventually, needs, needs::skip, proc,
+};
 
 /// A hook that leaves its environment behind, as it was given, and becomes the specimen with these arguments.
 fn hook(scope: &Scope, name: &str, arguments: &str) -> PathBuf {
@@ -75,6 +77,21 @@ fn the_hook_is_told_how_the_target_ended() {
     }
 }
 
+/// Attaches to a program that is no child of ours, through this pid file and with a hook, and ends it so: how it ended, and the
+/// proxy.
+fn end_attached(scope: &Scope, pid_file: &Path, options: &[&str], ending: &str) -> [Finished; 2] {
+    let hook = hook(scope, "hook", "facts --name=hook");
+    let control = scope.control("control");
+    let program = Proxy::absent(scope).specimen(["program", &control.option()]).spawn();
+    let pid = scope.reports().expect("program", "ready").pid();
+    fs::write(pid_file, format!("{pid}\n")).expect("a pid file");
+    let proxy = Proxy::new(scope).options(["-v"]).options(options).options([option(&hook)]);
+    let mut running = proxy.pid_file(pid_file).spawn();
+    running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
+    control.send(ending);
+    [program.wait(), running.wait()]
+}
+
 /// Of a daemon that is no child of ours the hook is told what we are: how it ended where the kernel tells it, else success.
 #[test]
 fn the_hook_is_told_how_an_attached_daemon_ended() {
@@ -86,18 +103,9 @@ fn the_hook_is_told_how_an_attached_daemon_ended() {
     ];
     for (options, ending, code, expected) in cases {
         let scope = Scope::new();
-        let hook = hook(&scope, "hook", "facts --name=hook");
-        let control = scope.control("control");
-        let program = Proxy::absent(&scope).specimen(["program", &control.option()]).spawn();
-        let pid = scope.reports().expect("program", "ready").pid();
-        fs::write(scope.path("pid"), format!("{pid}\n")).expect("a pid file");
-        let proxy = Proxy::new(&scope).options(["-v"]).options(options).options([option(&hook)]);
-        let mut running = proxy.pid_file(scope.path("pid")).spawn();
-        running.expect_line(|line| line == format!("pidproxy: following: {pid}"));
-        control.send(ending);
-        program.wait();
+        let [_, proxy] = end_attached(&scope, &scope.path("pid"), options, ending);
         let is_told = needs::tells_foreign_status();
-        running.wait().expect_code(if is_told { code } else { 0 });
+        proxy.expect_code(if is_told { code } else { 0 });
         assert_eq!(told(&scope), if is_told { expected } else { ["0", "0", "-1"] }, "{options:?} {ending}");
     }
 }
@@ -106,22 +114,15 @@ fn the_hook_is_told_how_an_attached_daemon_ended() {
 #[test]
 fn the_hook_is_not_told_a_name_that_is_too_long() {
     let scope = Scope::new();
-    let hook = hook(&scope, "hook", "facts --name=hook");
     let mut directory = scope.path("long");
+    // What the hook is told in all has no room for the name, but open(2) takes it.
     while directory.as_os_str().len() < 3700 {
         directory.push("x".repeat(200));
     }
     fs::create_dir_all(&directory).expect("new directories");
     let pid_file = directory.join("y".repeat(3950 - directory.as_os_str().len()));
-    let control = scope.control("control");
-    let program = Proxy::absent(&scope).specimen(["program", &control.option()]).spawn();
-    fs::write(&pid_file, format!("{}\n", scope.reports().expect("program", "ready").pid())).expect("a pid file");
-    let proxy = Proxy::new(&scope).options(["-v"]).options([option(&hook)]);
-    let mut running = proxy.pid_file(&pid_file).spawn();
-    running.expect_line(|line| line.starts_with("pidproxy: following: "));
-    control.send("exit 7");
-    program.wait().expect_code(7);
-    running.wait();
+    let [program, _] = end_attached(&scope, &pid_file, &[], "exit 7");
+    program.expect_code(7);
     let environment = fs::read_to_string(scope.path("environment")).expect("the hook ran");
     assert!(!environment.contains("PIDPROXY_PID_FILE="), "{environment}");
     assert!(environment.contains("PIDPROXY_EXIT_CODE="), "{environment}");
